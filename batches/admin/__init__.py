@@ -1,0 +1,58 @@
+"""The engine in Django's admin; which shows what stands in each module's first line."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from batches.admin import (
+    api_keys,
+    history,
+    items,
+    jobs,
+    prompts,
+    runs,
+    settings,
+    usage,
+)
+from batches.admin.desk import index
+from batches.admin.groups import OPERATOR, every, ship
+from batches.models import (
+    BatchItem,
+    BatchJob,
+    ConfigOverride,
+    Event,
+    HourlyUsage,
+    ItemAttempt,
+    ItemRequest,
+    JobError,
+    JobShare,
+    OpenItem,
+    PromptVersion,
+    Run,
+    StrayLine,
+)
+
+__all__ = [
+    "api_keys",
+    "history",
+    "items",
+    "jobs",
+    "prompts",
+    "runs",
+    "settings",
+    "usage",
+]
+
+admin.site.site_title = admin.site.site_header = "Batchsite"
+admin.site.index_title = _("Operations desk")
+admin.site.index = index
+admin.site.index_template = "admin/batches/index.html"
+
+SEEN_BY_OPERATORS = [BatchItem, BatchJob, Event, HourlyUsage, ItemAttempt, ItemRequest]
+SEEN_BY_OPERATORS += [JobError, JobShare, OpenItem, PromptVersion, Run, StrayLine]
+
+ship(
+    OPERATOR,
+    *every(*SEEN_BY_OPERATORS, of=["view"]),
+    *every(ConfigOverride),
+    *[act.permission for act in (*runs.ACTS, *jobs.ACTS)],
+)

@@ -1,0 +1,243 @@
+"""What people do to rows by hand: chosen in a list or on a page, asked about, done.
+
+An act has a permission of its own. Its question names how many rows it is about and
+what it would change, in items and dollars; its answer says for how many it worked.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from batches.admin import selection
+from batches.admin.display import cost, list_url, number, row_url
+from batches.admin.panels import Panel
+from batches.errors import BatchError
+from batches.models.money import to_usd
+from batches.providers.errors import ProviderError
+from batches.providers.registry import active_provider
+
+ROWS_SHOWN = 20
+REASONS_SHOWN = 5
+# A browser waits no longer; what is left can be gone on with.
+ACT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Act:
+    """One thing that can be done to a row.
+
+    `kind` is the act's name in the service that says which acts are possible; `says` is
+    what it does, for the question; `done` one word for the answer. `effect` takes any
+    number of rows; `do` takes one, and `by`.
+    """
+
+    name: str
+    kind: str
+    label: Any
+    says: Any
+    done: Any
+    permission: str
+    do: Callable
+    effect: Callable
+    is_grave: bool = False
+
+
+class ActsAdmin:
+    """A model whose rows are steered; stands between `LiveAdmin` and a read-only base.
+
+    Which acts are possible for a row is what its `Live` says.
+    """
+
+    acts = ()
+    confirm_template = "admin/batches/confirm_act.html"
+
+    def allowed_acts(self, request):
+        return [act for act in self.acts if request.user.has_perm(act.permission)]
+
+    def get_actions(self, request):
+        actions = super().get_actions(request)
+        if IS_POPUP_VAR in request.GET:
+            return actions  # a list to pick one row from
+        for act in self.allowed_acts(request):
+            actions[act.name] = (_chosen_in_list(act), act.name, act.label)
+        return actions
+
+    def get_urls(self):
+        view = self.admin_site.admin_view(self.act_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_act"
+        mine = path("<slug:name>/<str:token>/sure/", view, name=name)
+        return [mine, *super().get_urls()]
+
+    def render_change_form(self, request, context, *args, obj=None, **kwargs):
+        if obj is not None:
+            context["act_buttons"] = [
+                (act, act.kind in context["live"].acts)
+                for act in self.allowed_acts(request)
+            ]
+            context["list_url"] = list_url(self.model)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def act_view(self, request, name, token):
+        """Ask, and then do it."""
+        act = next((act for act in self.acts if act.name == name), None)
+        if act is None:
+            raise Http404
+        if not self.has_view_permission(request) or act not in self.allowed_acts(
+            request
+        ):
+            raise PermissionDenied
+        found = selection.kept(request, self.model, token)
+        if found is None:
+            selection.say_it_is_gone(request)
+            return HttpResponseRedirect(list_url(self.model))
+        rows = self._rows(request, found["keys"])
+        if request.method == "POST":
+            if not selection.forget(request, token):
+                selection.say_it_is_gone(request)
+                return HttpResponseRedirect(list_url(self.model))
+            return self._carry_out(request, act, rows)
+        try:
+            effect = act.effect(*rows)
+        except BatchError as err:
+            messages.error(request, str(err))
+            return HttpResponseRedirect(list_url(self.model))
+        return TemplateResponse(
+            request,
+            self.confirm_template,
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": self._question(act, rows),
+                "media": self.media,
+                "act": act,
+                "effect": effect_in_words(effect),
+                "panels": [self._rows_panel(rows)],
+                "back_url": self._back_url(rows),
+            },
+        )
+
+    def _rows(self, request, keys):
+        rows = self.get_queryset(request).in_bulk(
+            [self.opts.pk.to_python(key) for key in keys]
+        )
+        return [rows[key] for key in sorted(rows, reverse=True)]
+
+    def _question(self, act, rows):
+        if len(rows) == 1:
+            return f"{act.label}: {rows[0]}"
+        plural = self.opts.verbose_name_plural
+        return f"{act.label}: {number(len(rows))} {plural}"
+
+    def _rows_panel(self, rows):
+        panel = Panel(
+            title=self.opts.verbose_name_plural,
+            columns=[self.opts.verbose_name, _("Status"), _("Progress")],
+            rows=[self.act_row(row) for row in rows[:ROWS_SHOWN]],
+            empty=_("None of them is there any more."),
+        )
+        if len(rows) > ROWS_SHOWN:
+            panel.notes.append(
+                _("The first %(shown)s of %(all)s are shown.")
+                % {"shown": number(ROWS_SHOWN), "all": number(len(rows))}
+            )
+        return panel
+
+    def act_row(self, row):
+        """What the question shows of a row: link, status, progress."""
+        raise NotImplementedError
+
+    def _back_url(self, rows):
+        if len(rows) == 1:
+            return row_url(self.model, rows[0].public_id)
+        return list_url(self.model)
+
+    def _carry_out(self, request, act, rows):
+        by = request.user.get_username()
+        deadline = time.monotonic() + ACT_SECONDS
+        worked, refused, failed = 0, [], []
+        left = []
+        for position, row in enumerate(rows):
+            if time.monotonic() > deadline:
+                left = rows[position:]
+                break
+            try:
+                act.do(row, by=by)
+                worked += 1
+            except ProviderError as err:
+                failed.append(str(err))
+            except BatchError as err:
+                refused.append(str(err))
+        self._report(request, act, worked, len(rows))
+        for level, reasons in (
+            (messages.WARNING, refused),
+            (messages.ERROR, failed),
+        ):
+            self._give_reasons(request, level, reasons)
+        if not left:
+            return HttpResponseRedirect(self._back_url(rows))
+        messages.warning(
+            request,
+            _("%(count)s were not reached in time. Confirm again to go on with them.")
+            % {"count": number(len(left))},
+        )
+        token = selection.keep(request, self.model, [row.pk for row in left])
+        return HttpResponseRedirect(act_url(self.model, act, token))
+
+    def _report(self, request, act, worked, chosen):
+        level = messages.SUCCESS if worked == chosen else messages.WARNING
+        words = {
+            "done": act.done,
+            "worked": number(worked),
+            "chosen": number(chosen),
+            "rows": self.opts.verbose_name
+            if chosen == 1
+            else self.opts.verbose_name_plural,
+        }
+        text = _("%(done)s: %(worked)s of %(chosen)s %(rows)s.") % words
+        self.message_user(request, text, level)
+
+    def _give_reasons(self, request, level, reasons):
+        for reason in reasons[:REASONS_SHOWN]:
+            self.message_user(request, reason, level)
+        if len(reasons) > REASONS_SHOWN:
+            more = number(len(reasons) - REASONS_SHOWN)
+            self.message_user(request, _("… and %(count)s more.") % {"count": more})
+
+
+def _chosen_in_list(act):
+    def chosen(model_admin, request, queryset):
+        keys = queryset.order_by("-pk").values_list("pk", flat=True)
+        token = selection.keep(request, model_admin.model, keys)
+        return HttpResponseRedirect(act_url(model_admin.model, act, token))
+
+    return chosen
+
+
+def act_url(model, act, token):
+    options = model._meta
+    name = f"admin:{options.app_label}_{options.model_name}_act"
+    return reverse(name, args=[act.name, token])
+
+
+def effect_in_words(effect):
+    """Items, and the most they may cost; marked where the sandbox pretends."""
+    if not effect.items:
+        return _("no item; it costs nothing.")
+    return ngettext(
+        "%(count)s item, at most %(cost)s.",
+        "%(count)s items, at most %(cost)s.",
+        effect.items,
+    ) % {
+        "count": number(effect.items),
+        "cost": cost(to_usd(effect.nanos), active_provider()),
+    }

@@ -1,0 +1,1 @@
+"""/api/admin/batch-jobs: ten addresses of the academy's system, over jobs and runs."""

@@ -1,0 +1,48 @@
+"""The one family of errors that services raise and edges put into words."""
+
+
+class BatchError(Exception):
+    """Something a person can act on; the text names the thing and the next step.
+
+    `code` is stable and machine-readable; APIs show it beside the text.
+    """
+
+    code = "error"
+
+
+class BadOptions(BatchError):
+    """Options of a run that its workload refuses."""
+
+    code = "bad_options"
+
+
+class IllegalMove(BatchError):
+    """A move that the tables in `states.py` do not draw."""
+
+    code = "illegal_move"
+
+
+class LostLease(BatchError):
+    """Another process holds the job now; whoever sees this stops at once."""
+
+    code = "lost_lease"
+
+
+class UnknownPrice(BatchError):
+    """No price is known for a model, so no work may be sent to it."""
+
+    code = "unknown_price"
+
+
+class UnknownWorkload(BatchError):
+    code = "unknown_workload"
+
+
+class UnknownProvider(BatchError):
+    code = "unknown_provider"
+
+
+class ConfigError(BatchError):
+    """A setting or an override has a value that cannot be used."""
+
+    code = "bad_setting"

@@ -1,0 +1,30 @@
+"""The engine's tables; which knows what stands in each module's first line."""
+
+from batches.models.api_key import ApiKey
+from batches.models.config import ConfigOverride, Installation, SyncedSchedule
+from batches.models.history import AuditEntry, Event
+from batches.models.item import BatchItem, ItemAttempt, ItemRequest, OpenItem
+from batches.models.job import BatchJob, JobError, JobShare, StrayLine
+from batches.models.prompt import PromptVersion
+from batches.models.run import Run
+from batches.models.usage import HourlyUsage
+
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "BatchItem",
+    "BatchJob",
+    "ConfigOverride",
+    "Event",
+    "HourlyUsage",
+    "Installation",
+    "ItemAttempt",
+    "ItemRequest",
+    "JobError",
+    "JobShare",
+    "OpenItem",
+    "PromptVersion",
+    "Run",
+    "StrayLine",
+    "SyncedSchedule",
+]

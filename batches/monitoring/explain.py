@@ -1,0 +1,275 @@
+"""What happened to a run, a job or an item, and what comes next, in words."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q
+
+from batches.errors import BatchError
+from batches.models import BatchItem, BatchJob, Event, ItemAttempt, JobError, Run
+from batches.models.money import to_usd
+from batches.providers.registry import is_sandbox
+from batches.services.lifecycle import RunFigures, run_figures
+from batches.states import ItemStatus, JobStatus, RunStatus
+from batches.workloads import get_workload
+
+
+class NotFound(BatchError):
+    code = "not_found"
+
+
+@dataclass
+class Explanation:
+    """`verdict` in one sentence, what is known, what happened, what to do next."""
+
+    title: str
+    verdict: str
+    facts: dict[str, str] = field(default_factory=dict)
+    history: list[tuple[datetime, str]] = field(default_factory=list)
+    result: list[str] = field(default_factory=list)
+    next_step: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "verdict": self.verdict,
+            "facts": self.facts,
+            "history": [
+                {"at": at.isoformat(), "what": what} for at, what in self.history
+            ],
+            "result": self.result,
+            "next_step": self.next_step,
+        }
+
+
+def explain(kind: str, key: str) -> Explanation:
+    """Explain `run`, `job` or `item` by its number (a run or job also by its UUID)."""
+    if kind == "run":
+        return explain_run(_find(Run, key))
+    if kind == "job":
+        return explain_job(_find(BatchJob, key))
+    return explain_item(_find(BatchItem, key))
+
+
+def _find(model: type[Any], key: str) -> Any:
+    name = model._meta.verbose_name
+    try:
+        query = Q(pk=int(key))
+    except ValueError:
+        try:
+            query = Q(public_id=UUID(key))
+        except ValueError as err:
+            raise NotFound(f"{key!r} is no {name} id; give its number.") from err
+        if model is BatchItem:
+            raise NotFound(f"{key!r} is no item id; items have numbers.") from None
+    found = model.objects.filter(query).first()
+    if found is None:
+        raise NotFound(f"There is no {name} {key}. The admin lists those there are.")
+    return found
+
+
+def money(nanos: int, provider: str) -> str:
+    """Dollars for people; a sandbox's are marked, for nobody pays them."""
+    mark = " (pretended: the sandbox costs nothing)" if is_sandbox(provider) else ""
+    return f"${to_usd(nanos):f}{mark}"
+
+
+def explain_run(run: Run) -> Explanation:
+    figures = run_figures(run)
+    status = RunStatus(run.status)
+    explanation = Explanation(
+        title=f"Run {run.pk}: {run.workload}",
+        verdict=f"{status.label}: {_counts(figures)}.",
+        facts={
+            "id": str(run.public_id),
+            "asked by": run.get_trigger_display(),
+            "options": ", ".join(f"{k} {v}" for k, v in run.options.items() if v),
+            "limit": f"{run.limit} subjects" if run.limit else "none",
+            "subjects": str(run.subjects_collected),
+            "skipped": ", ".join(f"{n} × {why}" for why, n in run.skipped.items())
+            or "nothing",
+            "jobs": ", ".join(
+                str(key)
+                for key in run.shares.order_by("job_id").values_list(
+                    "job_id", flat=True
+                )
+            )
+            or "none",
+            "estimate, worst case": f"${run.estimate_usd:f}",
+            "cost": f"${to_usd(figures.cost_nanos):f}",
+        },
+        history=_history(Q(run=run)),
+        next_step=_next_for_run(run, figures),
+    )
+    if run.waiting_reason:
+        explanation.facts["waits for"] = run.waiting_reason
+    if errors := _errors(Q(run=run)):
+        explanation.facts["errors"] = errors
+    return explanation
+
+
+def _counts(figures: RunFigures) -> str:
+    return (
+        f"{figures.items} items ({figures.first} first requests, {figures.follow_ups} "
+        f"follow-ups), {figures.complete} done, {figures.failed} failed, "
+        f"{figures.cancelled} cancelled, {figures.open} open"
+    )
+
+
+def _next_for_run(run: Run, figures: RunFigures) -> str:
+    if run.collected_at is None and run.cancelled_at is None:
+        return "Collection is not finished: run `process_batches`."
+    if figures.open:
+        return "Work is under way: run `process_batches --until-done`, or wait."
+    if figures.failed:
+        return "Look at the failed items: `explain item ID` says why each failed."
+    return "Nothing: it is finished."
+
+
+def explain_job(job: BatchJob) -> Explanation:
+    status = JobStatus(job.status)
+    facts = {
+        "id": str(job.public_id),
+        "provider": job.provider,
+        "model": job.model,
+        "endpoint": job.endpoint,
+        "provider batch": job.provider_batch_id or "none yet",
+        "provider says": job.provider_status or "nothing yet",
+        "submission": str(job.submission_number),
+        "items": f"{job.items_total}: {job.items_complete} done, "
+        f"{job.items_failed} failed, "
+        f"{job.items_cancelled} cancelled, {job.items_returned} returned",
+        "cost": money(job.cost_nanos, job.provider),
+    }
+    if errors := _errors(Q(job=job)):
+        facts["errors"] = errors
+    if strays := job.stray_lines.count():
+        facts["stray lines"] = f"{strays}, recorded and not applied"
+    if job.waiting_reason:
+        facts["waits for"] = job.waiting_reason
+    return Explanation(
+        title=f"Job {job.pk}: {job.items_total} requests of {job.workload}",
+        verdict=f"{status.label}.",
+        facts=facts,
+        history=_history(Q(job=job)),
+        next_step=_next_for_job(job, status),
+    )
+
+
+def _next_for_job(job: BatchJob, status: JobStatus) -> str:
+    if job.finished_at:
+        return "Nothing: it is finished."
+    if job.not_before:
+        return f"It is tried again after {job.not_before:%Y-%m-%d %H:%M:%S %Z}."
+    if status in (JobStatus.PENDING, JobStatus.UPLOADING):
+        return "It is sent by the next `process_batches`."
+    if status == JobStatus.COMPLETED:
+        return "Its results are read by the next `process_batches`."
+    return "The provider works on it, up to 24 hours; `process_batches` asks for news."
+
+
+def explain_item(item: BatchItem) -> Explanation:
+    kind = ContentType.objects.get_for_id(item.content_type_id)
+    status = ItemStatus(item.status)
+    attempts = list(item.tries.order_by("pk"))
+    workload = get_workload(item.workload)
+    request = getattr(item, "request", None)
+    facts = {
+        "subject": f"{kind.name} {item.object_id}{_subject_name(kind, item.object_id)}",
+        "target": item.target,
+        "run": str(item.run_id),
+        "job": str(item.job_id or "none"),
+        "provider": item.provider,
+        "model": item.model,
+        "endpoint": item.endpoint,
+        "prompt": str(item.prompt_version or "none"),
+        "request": f"{len(request.body.encode()):,} bytes" if request else "never made",
+        "attempts": str(item.attempts),
+        "tokens": f"{item.input_tokens} in ({item.cached_tokens} cached), "
+        f"{item.output_tokens} out",
+        "price": money(item.cost_nanos, item.provider),
+    }
+    if item.parent_id:
+        facts["follows"] = f"item {item.parent_id}"
+    return Explanation(
+        title=f"Item {item.pk}: {item.target} of {kind.name} {item.object_id}",
+        verdict=_item_verdict(item, status, attempts),
+        facts=facts,
+        history=_item_history(item, attempts),
+        result=workload.explain_result(
+            content_type_id=item.content_type_id,
+            object_id=item.object_id,
+            target=item.target,
+            item_id=item.pk,
+        ),
+        next_step=_next_for_item(status),
+    )
+
+
+def _subject_name(kind: ContentType, object_id: str) -> str:
+    model = kind.model_class()
+    row = model._default_manager.filter(pk=object_id).first() if model else None
+    return f" “{row}”" if row is not None else " (deleted)"
+
+
+def _item_verdict(
+    item: BatchItem, status: ItemStatus, attempts: list[ItemAttempt]
+) -> str:
+    if status == ItemStatus.FAILED and attempts:
+        return f"{status.label}: {attempts[-1].error_message or item.error_code}"
+    return f"{status.label}."
+
+
+def _item_history(
+    item: BatchItem, attempts: list[ItemAttempt]
+) -> list[tuple[datetime, str]]:
+    history = [(item.created_at, "collected")]
+    for attempt in attempts:
+        where = f"in job {attempt.job_id}" if attempt.job_id else "before it was sent"
+        what = f"{attempt.get_outcome_display()} {where}"
+        if attempt.line:
+            what += f", line {attempt.line} of the {attempt.get_file_kind_display()}"
+        if attempt.error_code:
+            what += f", {attempt.error_code}: {attempt.error_message}"
+        what += f", {attempt.input_tokens} + {attempt.output_tokens} tokens"
+        what += f", {money(attempt.cost_nanos, item.provider)}"
+        if attempt.model_snapshot:
+            what += f", by {attempt.model_snapshot}"
+        history.append((attempt.created_at, what))
+    jobs = [attempt.job_id for attempt in attempts if attempt.job_id] + [item.job_id]
+    history += _history(Q(job__in=[job for job in jobs if job]), with_job=True)
+    return sorted(history, key=lambda entry: entry[0])
+
+
+def _next_for_item(status: ItemStatus) -> str:
+    return {
+        ItemStatus.PENDING: "It goes out with the next job: run `process_batches`.",
+        ItemStatus.IN_JOB: "Its job is under way: `explain job` says how far.",
+        ItemStatus.COMPLETE: "Nothing: it is finished.",
+        ItemStatus.FAILED: "Mend what the error names; the next run takes it up again.",
+        ItemStatus.CANCELLED: "Nothing: it was cancelled.",
+    }[status]
+
+
+def _errors(of: Q) -> str:
+    counts: dict[str, int] = {}
+    for code, count in JobError.objects.filter(of).values_list("code", "count"):
+        counts[code] = counts.get(code, 0) + count
+    return ", ".join(f"{count} × {code}" for code, count in sorted(counts.items()))
+
+
+def _history(of: Q, *, with_job: bool = False) -> list[tuple[datetime, str]]:
+    history = []
+    for event in Event.objects.filter(of).oldest_first():
+        what = f"job {event.job_id}: " if with_job else ""
+        what += event.get_kind_display().lower()
+        if "to" in event.data:
+            start, to = JobStatus(event.data["start"]), JobStatus(event.data["to"])
+            what += f": {start.label} → {to.label}"
+        if event.message:
+            what += f" ({event.message})"
+        history.append((event.created_at, what))
+    return history

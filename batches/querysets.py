@@ -1,0 +1,79 @@
+"""The query vocabulary: reads only, each with a name."""
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Q
+
+from batches.states import (
+    AT_PROVIDER,
+    JOB_UNFINISHED,
+    RUN_FINAL,
+    TO_SUBMIT,
+    JobStatus,
+)
+
+
+class RunQuerySet(models.QuerySet[Any]):
+    def newest_first(self) -> Self:
+        return self.order_by("-pk")
+
+    def to_collect(self) -> Self:
+        """Runs whose content is not all collected, oldest first."""
+        return self.filter(
+            collected_at__isnull=True, cancelled_at__isnull=True, paused_at__isnull=True
+        ).order_by("pk")
+
+    def unfinished(self) -> Self:
+        return self.exclude(status__in=RUN_FINAL)
+
+
+class BatchJobQuerySet(models.QuerySet[Any]):
+    def newest_first(self) -> Self:
+        return self.order_by("-pk")
+
+    def unfinished(self) -> Self:
+        return self.filter(status__in=JOB_UNFINISHED)
+
+    def at_provider(self) -> Self:
+        return self.filter(status__in=AT_PROVIDER)
+
+    def claimable(self, now: datetime) -> Self:
+        """Jobs whose lease is free or has ended."""
+        return self.filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+
+    def ready_to_submit(self, now: datetime) -> Self:
+        """Jobs to send, or whose sending was interrupted, oldest first."""
+        return self.filter(
+            Q(not_before__isnull=True) | Q(not_before__lte=now), status__in=TO_SUBMIT
+        ).order_by("pk")
+
+    def due_for_poll(self, now: datetime) -> Self:
+        """Jobs at the provider whose poll time has come, longest overdue first."""
+        due = self.filter(
+            Q(next_poll_at__isnull=True) | Q(next_poll_at__lte=now),
+            status__in=AT_PROVIDER,
+        )
+        return due.order_by("next_poll_at", "pk")
+
+    def ready_to_ingest(self, now: datetime) -> Self:
+        """Jobs whose results are at the provider and not all in, oldest first."""
+        return self.filter(
+            Q(not_before__isnull=True) | Q(not_before__lte=now),
+            status=JobStatus.COMPLETED,
+        ).order_by("pk")
+
+
+class OpenItemQuerySet(models.QuerySet[Any]):
+    def waiting(self, now: datetime) -> Self:
+        """The pool: open items in no job whose time has come."""
+        return self.filter(job__isnull=True, ready_at__lte=now)
+
+    def wanted_first(self) -> Self:
+        return self.order_by("-priority", "item_id")
+
+
+class EventQuerySet(models.QuerySet[Any]):
+    def oldest_first(self) -> Self:
+        return self.order_by("pk")

@@ -1,0 +1,157 @@
+"""Many rows at once, in the way that each database is fastest at.
+
+PostgreSQL takes binary COPY (12 times cheaper than `bulk_create`) and updates from a
+temporary table; SQLite takes prepared statements, which run in this very process.
+Every function works inside the caller's transaction.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.db import connection, models
+
+Row = Sequence[Any]
+
+
+def is_postgres() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def insert_rows(
+    model: type[models.Model], fields: Sequence[str], rows: Sequence[Row]
+) -> None:
+    """Insert rows, each a sequence of values in the order of `fields` (field names).
+
+    Values are Python's own (JSON as lists and dicts); defaults of the model are not
+    applied. Generated keys are not returned: reserve them with `reserve_keys`.
+    """
+    if not rows:
+        return
+    columns = _columns(model, fields)
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if is_postgres():
+            _copy(cursor, table, columns, rows)
+            return
+        names, marks = _names(columns), ", ".join(["%s"] * len(columns))
+        cursor.executemany(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
+            list(_for_sqlite(columns, rows)),
+        )
+
+
+def update_rows(
+    model: type[models.Model], fields: Sequence[str], rows: Sequence[Row]
+) -> None:
+    """Set `fields` of rows by primary key: each row is (key, value, value, …)."""
+    if not rows:
+        return
+    columns = _columns(model, fields)
+    pk: Any = model._meta.pk
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if is_postgres():
+            _update_from_stage(cursor, table, pk, columns, rows)
+            return
+        sets = ", ".join(f'"{column.column}" = %s' for column in columns)
+        cursor.executemany(
+            f'UPDATE {table} SET {sets} WHERE "{pk.column}" = %s',  # noqa: S608
+            [(*row[1:], row[0]) for row in _for_sqlite([pk, *columns], rows)],
+        )
+
+
+def _update_from_stage(
+    cursor: Any, table: str, pk: Any, columns: list[Any], rows: Sequence[Row]
+) -> None:
+    """COPY to a temporary table, then one UPDATE: half the price of unnest()."""
+    stage = f"stage_{table}"
+    staged = [pk, *columns]
+    defined = ", ".join(f'"{column.column}" {_pg_type(column)}' for column in staged)
+    sets = ", ".join(f'"{c.column}" = s."{c.column}"' for c in columns)
+    cursor.execute(f"CREATE TEMP TABLE {stage} ({defined}) ON COMMIT DROP")
+    _copy(cursor, stage, staged, rows)
+    cursor.execute(
+        f"UPDATE {table} t SET {sets} FROM {stage} s "  # noqa: S608
+        f'WHERE t."{pk.column}" = s."{pk.column}"'
+    )
+    cursor.execute(f"DROP TABLE {stage}")
+
+
+def _copy(cursor: Any, table: str, columns: list[Any], rows: Sequence[Row]) -> None:
+    # `copy` is psycopg's own: Django does not put its errors into its own words there.
+    command = f"COPY {table} ({_names(columns)}) FROM STDIN (FORMAT BINARY)"
+    with connection.wrap_database_errors, cursor.copy(command) as copy:
+        copy.set_types([_pg_type(column) for column in columns])
+        for row in rows:
+            copy.write_row(row)
+
+
+def _names(columns: list[Any]) -> str:
+    return ", ".join(f'"{column.column}"' for column in columns)
+
+
+def reserve_keys(model: type[models.Model], count: int) -> Sequence[int]:
+    """Take `count` primary keys that no other process will use.
+
+    SQLite has no sequences: there the caller's transaction already excludes other
+    writers, and the table's own counter follows the greatest key inserted.
+    """
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if is_postgres():
+            cursor.execute(
+                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) "
+                "FROM generate_series(1, %s)",
+                [table, count],
+            )
+            return [key for (key,) in cursor.fetchall()]
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+        last = cursor.fetchone()
+        first = (last[0] if last else 0) + 1
+        return range(first, first + count)
+
+
+def one_of(column: str, keys: Iterable[int]) -> tuple[str, Any]:
+    """SQL and its one parameter for `column IN (keys)`, however many keys."""
+    if is_postgres():
+        return f"{column} = ANY(%s)", list(keys)
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(keys))  # noqa: S608
+
+
+def _columns(model: type[models.Model], names: Sequence[str]) -> list[Any]:
+    return [model._meta.get_field(name) for name in names]
+
+
+def _pg_type(column: Any) -> str:
+    kind = column.cast_db_type(connection) if not column.is_relation else None
+    if kind is None:
+        kind = column.target_field.cast_db_type(connection)
+    return str(kind).split("(")[0].replace("character varying", "varchar")
+
+
+def _for_sqlite(columns: Sequence[Any], rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows with times and JSON as SQLite keeps them; the rest goes in as it is.
+
+    Rows of one commit share their times, so each is put into words once.
+    """
+    special = [
+        (place, column)
+        for place, column in enumerate(columns)
+        if isinstance(column, (models.DateTimeField, models.JSONField))
+    ]
+    if not special:
+        yield from rows
+        return
+    times: dict[Any, Any] = {None: None}
+    for row in rows:
+        values = list(row)
+        for place, column in special:
+            value = values[place]
+            if isinstance(column, models.JSONField):
+                values[place] = column.get_db_prep_save(value, connection=connection)
+            else:
+                if value not in times:
+                    times[value] = column.get_db_prep_save(value, connection=connection)
+                values[place] = times[value]
+        yield values

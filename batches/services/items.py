@@ -1,0 +1,162 @@
+"""New items: the row, its open item, its request, written together and in bulk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from batches.models import BatchItem, ItemAttempt, ItemRequest, OpenItem, Run
+from batches.services.bulk import insert_rows, reserve_keys
+from batches.services.rendering import Rendered
+from batches.states import AttemptOutcome, ItemStatus
+from batches.workloads import Request, Subject, Target
+
+ITEM_FIELDS = (
+    "id",
+    "run",
+    "job",
+    "parent",
+    "provider",
+    "workload",
+    "model",
+    "endpoint",
+    "content_type",
+    "object_id",
+    "target",
+    "fingerprint",
+    "prompt_version",
+    "status",
+    "attempts",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "cost_nanos",
+    "error_code",
+    "created_at",
+    "finished_at",
+)
+OPEN_FIELDS = (
+    "item",
+    "run",
+    "job",
+    "provider",
+    "endpoint",
+    "model",
+    "workload",
+    "account",
+    "priority",
+    "content_type",
+    "object_id",
+    "target",
+    "scope",
+    "fingerprint",
+    "input_tokens",
+    "output_limit",
+    "body_bytes",
+    "ready_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the requests of a run go; alike for all that one page makes."""
+
+    provider: str
+    endpoint: str
+    model: str
+    prompt_version_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item to be: with a request, or with the reason why there is none."""
+
+    subject: Subject
+    target: Target
+    request: Request | None = None
+    rendered: Rendered | None = None
+    parent_id: int | None = None
+
+
+def insert_items(
+    run: Run, destination: Destination, new: Sequence[NewItem], *, now: datetime
+) -> list[int]:
+    """Write items in the caller's transaction; returns their keys, in order.
+
+    An item without a request ends failed at once, with an attempt that says why. Raises
+    IntegrityError when one of them is under way already.
+    """
+    keys = reserve_keys(BatchItem, len(new))
+    items, opens, requests, attempts = [], [], [], []
+    for key, item in zip(keys, new, strict=True):
+        failed = item.rendered is None
+        items.append(
+            (
+                key,
+                run.pk,
+                None,
+                item.parent_id,
+                destination.provider,
+                run.workload,
+                destination.model,
+                destination.endpoint,
+                item.subject.content_type_id,
+                item.subject.object_id,
+                item.target.key,
+                item.rendered.fingerprint if item.rendered else b"",
+                destination.prompt_version_id,
+                ItemStatus.FAILED.value if failed else ItemStatus.PENDING.value,
+                0,
+                0,
+                0,
+                0,
+                0,
+                item.target.error_code,
+                now,
+                now if failed else None,
+            )
+        )
+        if item.rendered is None or item.request is None:
+            attempts.append(
+                ItemAttempt(
+                    item_id=key,
+                    outcome=AttemptOutcome.FAILED,
+                    error_code=item.target.error_code,
+                    error_message=item.target.error_message,
+                    prompt_version_id=destination.prompt_version_id,
+                    created_at=now,
+                )
+            )
+            continue
+        context = (
+            orjson.dumps(item.request.context).decode() if item.request.context else ""
+        )
+        requests.append((key, item.rendered.body, context))
+        opens.append(
+            (
+                key,
+                run.pk,
+                None,
+                destination.provider,
+                destination.endpoint,
+                destination.model,
+                run.workload,
+                run.account,
+                int(run.priority),
+                item.subject.content_type_id,
+                item.subject.object_id,
+                item.target.key,
+                "",
+                item.rendered.fingerprint,
+                item.rendered.input_tokens,
+                item.rendered.output_limit,
+                item.rendered.line_bytes,
+                now,
+            )
+        )
+    insert_rows(BatchItem, ITEM_FIELDS, items)
+    insert_rows(OpenItem, OPEN_FIELDS, opens)
+    insert_rows(ItemRequest, ("item", "body", "context"), requests)
+    ItemAttempt.objects.bulk_create(attempts)
+    return list(keys)

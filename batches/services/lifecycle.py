@@ -1,0 +1,241 @@
+"""The only place where jobs, items and runs change their status.
+
+A job is moved by one conditional update: the status *and* the lease epoch must still be
+those that the mover saw. Zero rows changed means that another process has it now, and
+whoever learns that stops at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, Q, QuerySet, Sum
+from django.utils import timezone
+
+from batches.errors import IllegalMove, LostLease
+from batches.models import BatchItem, BatchJob, JobShare, OpenItem, Run
+from batches.services.bulk import one_of, update_rows
+from batches.services.events import record_event
+from batches.states import (
+    ITEM_FINAL,
+    ITEM_TRANSITIONS,
+    JOB_FINAL,
+    JOB_TRANSITIONS,
+    RUN_FINAL,
+    EventKind,
+    ItemStatus,
+    JobStatus,
+    RunStatus,
+    run_status,
+)
+
+
+def update_job(job: BatchJob, **changes: Any) -> BatchJob:
+    """Write columns of a job that we hold; raises LostLease when we no longer do."""
+    changed = BatchJob.objects.filter(
+        pk=job.pk, status=job.status, lease_epoch=job.lease_epoch
+    ).update(**changes)
+    if not changed:
+        raise LostLease(
+            f"Job {job.pk} is no longer {JobStatus(job.status)} in our hands; "
+            "another process goes on with it."
+        )
+    for name, value in changes.items():
+        setattr(job, name, value)
+    return job
+
+
+def move_job(
+    job: BatchJob,
+    to: JobStatus,
+    *,
+    reason: str = "",
+    now: datetime | None = None,
+    **changes: Any,
+) -> BatchJob:
+    """Move a job along an arrow of the table, with its event, in one transaction.
+
+    `changes` are columns to write in the same update. Raises IllegalMove for a move
+    that the table does not draw, LostLease when another process moved or claimed the
+    job.
+    """
+    start = JobStatus(job.status)
+    to = JobStatus(to)
+    if to not in JOB_TRANSITIONS[start]:
+        raise IllegalMove(f"Job {job.pk} cannot go from {start} to {to}.")
+    now = now or timezone.now()
+    if to != JobStatus.PENDING:
+        changes.setdefault(f"{to}_at", now)
+    if to in JOB_FINAL:
+        changes["finished_at"] = now
+        changes["lease_until"] = None
+    with transaction.atomic():
+        update_job(job, status=to, **changes)
+        record_event(
+            EventKind.BATCH_MOVED, now=now, job=job, message=reason, start=start, to=to
+        )
+    return job
+
+
+def move_items(
+    items: QuerySet[BatchItem],
+    start: ItemStatus,
+    to: ItemStatus,
+    *,
+    now: datetime,
+    **changes: Any,
+) -> int:
+    """Move items that are alike in all that changes; returns how many really moved.
+
+    Ingestion, where every item has figures of its own, goes through `end_items`.
+    """
+    check_items_may_move(start, to)
+    changes["finished_at"] = now if to in ITEM_FINAL else None
+    return items.filter(status=start).update(status=to, **changes)
+
+
+def end_items(rows: Sequence[Sequence[Any]]) -> None:
+    """End items that were in a job, each with figures of its own.
+
+    A row is (id, status, error code, attempts' sums of input, cached and output tokens
+    and cost in nano-dollars, finished at); its open item was closed in this
+    transaction, which is what makes the write safe.
+    """
+    for status in {row[1] for row in rows}:
+        check_items_may_move(ItemStatus.IN_JOB, status)
+    update_rows(BatchItem, ENDED_FIELDS, rows)
+
+
+ENDED_FIELDS = (
+    "status",
+    "error_code",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "cost_nanos",
+    "finished_at",
+)
+
+
+def check_items_may_move(start: ItemStatus, to: ItemStatus) -> None:
+    """Raises IllegalMove for a move that the table does not draw."""
+    if to not in ITEM_TRANSITIONS[start]:
+        raise IllegalMove(f"Items cannot go from {start} to {to}.")
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """Where a run stands: `items` = `complete` + `failed` + `cancelled` + `open`.
+
+    `first` are the requests that collection made, `follow_ups` those that answers asked
+    for; `sent` counts items that have been in a job, each as often as it was sent.
+    """
+
+    first: int
+    follow_ups: int
+    complete: int
+    failed: int
+    cancelled: int
+    sent: int
+    cost_nanos: int
+    reserved_nanos: int
+    jobs: int
+
+    @property
+    def items(self) -> int:
+        return self.first + self.follow_ups
+
+    @property
+    def open(self) -> int:
+        return self.items - self.complete - self.failed - self.cancelled
+
+
+def run_figures(run: Run) -> RunFigures:
+    """Sum a run's shares, plus what was never sent."""
+    sums = JobShare.objects.filter(run=run).aggregate(
+        sent=Sum("sent", default=0),
+        complete=Sum("complete", default=0),
+        failed=Sum("failed", default=0),
+        cancelled=Sum("cancelled", default=0),
+        follow_ups=Sum("follow_ups", default=0),
+        cost_nanos=Sum("cost_nanos", default=0),
+        reserved_nanos=Sum(
+            "reserved_nanos", filter=Q(job__finished_at__isnull=True), default=0
+        ),
+        jobs=Count("job"),
+    )
+    return RunFigures(
+        first=run.items_collected,
+        follow_ups=sums["follow_ups"],
+        complete=sums["complete"] + run.unsent_complete,
+        failed=sums["failed"] + run.unsent_failed,
+        cancelled=sums["cancelled"] + run.unsent_cancelled,
+        sent=sums["sent"],
+        cost_nanos=sums["cost_nanos"],
+        reserved_nanos=sums["reserved_nanos"],
+        jobs=sums["jobs"],
+    )
+
+
+RUN_EVENTS = {
+    RunStatus.PROCESSING: EventKind.RUN_STARTED,
+    RunStatus.COMPLETED: EventKind.RUN_COMPLETED,
+    RunStatus.FAILED: EventKind.RUN_FAILED,
+    RunStatus.CANCELLED: EventKind.RUN_CANCELLED,
+}
+
+
+def refresh_run(run_id: int, *, now: datetime) -> Run:
+    """Set a run's status from its shares and flags: the one function that does.
+
+    Safe to repeat; writes an event only where the status changes. Takes the run's row
+    lock, so that two jobs that end together leave the status of both.
+    """
+    with transaction.atomic():
+        run = Run.objects.select_for_update(no_key=True).get(pk=run_id)
+        figures = run_figures(run)
+        status = run_status(
+            is_collected=run.collected_at is not None,
+            is_cancelled=run.cancelled_at is not None,
+            items=figures.items,
+            open_=figures.open,
+            complete=figures.complete,
+            sent=figures.sent,
+        )
+        if status == run.status:
+            return run
+        run.status = status
+        run.finished_at = now if status in RUN_FINAL else None
+        if status == RunStatus.PROCESSING and run.started_at is None:
+            run.started_at = now
+        run.save(update_fields=["status", "finished_at", "started_at"])
+        if status in RUN_EVENTS:
+            record_event(
+                RUN_EVENTS[status],
+                now=now,
+                run=run,
+                items=figures.items,
+                complete=figures.complete,
+                failed=figures.failed,
+                cancelled=figures.cancelled,
+            )
+    return run
+
+
+def close_open_items(job_id: int, item_ids: Iterable[int]) -> dict[int, int]:
+    """Delete open items of a job and say which there were: {item id: run id}.
+
+    This deletion is the guard of everything that ends an item: what it returns may be
+    written, and nothing else; whoever comes second gets nothing.
+    """
+    sql, param = one_of("item_id", item_ids)
+    table = OpenItem._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE job_id = %s AND {sql} "  # noqa: S608
+            "RETURNING item_id, run_id",
+            [job_id, param],
+        )
+        return dict(cursor.fetchall())

@@ -1,0 +1,134 @@
+"""The stages in their order, each a service that may run twice, anywhere, at any time.
+
+A tick, a command, an admin action and the API call the same functions. Nothing depends
+on one of them coming: whatever is due is found in the database.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import sleep
+
+from django.db.models import Q, Sum
+from django.utils import timezone
+
+from batches import config
+from batches.errors import BatchError
+from batches.models import BatchJob, OpenItem, Run
+from batches.services.bundling import bundle
+from batches.services.collection import collect_runs
+from batches.services.ingestion import ingest_jobs
+from batches.services.polling import poll_jobs
+from batches.services.submission import submit_jobs
+from batches.states import AT_PROVIDER, JobStatus
+
+log = logging.getLogger(__name__)
+
+# How long a pass that found nothing due sleeps before it looks again, at most.
+LONGEST_SLEEP_SECONDS = 5.0
+SHORTEST_SLEEP_SECONDS = 0.1
+
+
+@dataclass
+class PassReport:
+    """What one pass over the stages did, and the trouble it met."""
+
+    collected: int = 0  # items
+    bundled: int = 0  # jobs
+    submitted: int = 0  # jobs
+    moved: int = 0  # jobs
+    ended: int = 0  # jobs
+    trouble: list[str] = field(default_factory=list)
+
+    def add(self, other: "PassReport") -> None:
+        self.collected += other.collected
+        self.bundled += other.bundled
+        self.submitted += other.submitted
+        self.moved += other.moved
+        self.ended += other.ended
+
+    @property
+    def did_something(self) -> bool:
+        return bool(
+            self.collected or self.bundled or self.submitted or self.moved or self.ended
+        )
+
+
+def process_once() -> PassReport:
+    """Run every stage once; trouble in one is reported and does not keep the others."""
+    report = PassReport()
+    if config.creation_enabled():
+        report.collected = _run(lambda now: collect_runs(), report)
+        report.bundled = len(bundle())
+        report.submitted = _run(submit_jobs, report)
+    if config.polling_enabled():
+        report.moved = _run(poll_jobs, report)
+        report.ended = _run(ingest_jobs, report)
+    return report
+
+
+def _run(stage: Callable[..., int], report: PassReport) -> int:
+    try:
+        return stage(now=timezone.now())
+    except BatchError as err:
+        report.trouble.append(str(err))
+        return 0
+
+
+def is_idle() -> bool:
+    """Whether nothing is left: no run to collect, no open item, no unfinished job."""
+    return not (
+        OpenItem.objects.exists()
+        or BatchJob.objects.unfinished().exists()
+        or Run.objects.to_collect().exists()
+    )
+
+
+def progress(since: datetime) -> tuple[int, int]:
+    """Items done, and items in all, of jobs that were unfinished at `since` or later.
+
+    What waits in no job counts as not done.
+    """
+    jobs = BatchJob.objects.filter(
+        Q(finished_at__isnull=True) | Q(finished_at__gte=since)
+    )
+    sums = jobs.aggregate(
+        total=Sum("items_total", default=0),
+        complete=Sum("items_complete", default=0),
+        failed=Sum("items_failed", default=0),
+        cancelled=Sum("items_cancelled", default=0),
+        returned=Sum("items_returned", default=0),
+    )
+    done = sums["complete"] + sums["failed"] + sums["cancelled"]
+    waiting = OpenItem.objects.filter(job__isnull=True).count()
+    return done, sums["total"] - sums["returned"] + waiting
+
+
+def process_until_done() -> Iterator[PassReport]:
+    """Pass after pass until nothing is left; yields each pass's report.
+
+    Between passes it waits for the next thing to come due. Whoever consumes this
+    decides what trouble is too much.
+    """
+    while True:
+        report = process_once()
+        yield report
+        if is_idle():
+            return
+        if not report.did_something:
+            sleep(_seconds_until_due(timezone.now()))
+
+
+def _seconds_until_due(now: datetime) -> float:
+    """How long to sleep until the next job may be worth a look."""
+    polls = BatchJob.objects.filter(status__in=AT_PROVIDER).values_list(
+        "next_poll_at", flat=True
+    )
+    others = BatchJob.objects.filter(
+        status__in=(JobStatus.PENDING, JobStatus.UPLOADING, JobStatus.COMPLETED)
+    ).values_list("not_before", flat=True)
+    times = [time for time in (*polls, *others) if time is not None]
+    soonest = min(times, default=now + timedelta(seconds=LONGEST_SLEEP_SECONDS))
+    seconds = (soonest - now).total_seconds()
+    return min(max(seconds, SHORTEST_SLEEP_SECONDS), LONGEST_SLEEP_SECONDS)

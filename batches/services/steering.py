@@ -1,0 +1,316 @@
+"""Steering by hand: pause, resume, reorder and cancel, each with its effect first.
+
+Whoever steers is named, and every act is in the audit log. An effect is what an act
+would do, in items and dollars, for the question before it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.models import Count, F, QuerySet
+from django.utils import timezone
+
+from batches.errors import BatchError
+from batches.models import BatchItem, BatchJob, ItemAttempt, OpenItem, Run
+from batches.providers.errors import ProviderError
+from batches.providers.pricing import batch_rate
+from batches.services.bundling import take_bundling_lock
+from batches.services.events import audit
+from batches.services.ingestion import ingest_job
+from batches.services.leases import held
+from batches.services.lifecycle import move_items, refresh_run
+from batches.services.polling import poll_job
+from batches.services.rendering import worst_case_nanos
+from batches.services.settlement import cancel_unsent
+from batches.services.submission import submit_job
+from batches.signals import announce
+from batches.states import (
+    AT_PROVIDER,
+    JOB_FINAL,
+    RUN_FINAL,
+    TO_SUBMIT,
+    AttemptOutcome,
+    Intent,
+    ItemStatus,
+    JobStatus,
+    Priority,
+)
+
+PAGE = 5_000
+
+Row = TypeVar("Row", Run, BatchJob)
+
+
+class NotPossible(BatchError):
+    """What is asked for cannot be done to this row as it is now."""
+
+    code = "conflict"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an act would change: items, and the most they may cost or have cost."""
+
+    items: int
+    nanos: int
+
+
+# --- runs -----------------------------------------------------------------------------
+
+
+def waiting_effect(*runs: Run) -> Effect:
+    """What pausing, resuming or reordering runs is about: their items in no job."""
+    return _sum_of(
+        _worst_case(OpenItem.objects.filter(run__in=page, job__isnull=True))
+        for page in _pages(runs)
+    )
+
+
+def possible_for_run(run: Run, *, failed: int) -> frozenset[str]:
+    """Which acts a run as it is now would not refuse; `failed` are its failed items."""
+    acts = set()
+    if run.status not in RUN_FINAL:
+        acts |= {"resume" if run.paused_at else "pause", "cancel", "set_priority"}
+    if failed:
+        acts.add("retry")
+    return frozenset(acts)
+
+
+def pause_run(run: Run, *, by: str) -> Run:
+    """Hold what is not in a job yet; what was sent goes on. Raises NotPossible."""
+    _check_unfinished(run)
+    if run.paused_at is None:
+        _mark_run(run, "pause", by=by, paused_at=timezone.now())
+    return run
+
+
+def resume_run(run: Run, *, by: str) -> Run:
+    """Let a paused run's items go. Raises NotPossible for one that is finished."""
+    _check_unfinished(run)
+    if run.paused_at is not None:
+        _mark_run(run, "resume", by=by, paused_at=None)
+        announce("collect")
+        announce("bundle")
+    return run
+
+
+def set_priority(run: Run, priority: Priority, *, by: str) -> Run:
+    """Reorder what is not in a job yet. Raises NotPossible for a finished run."""
+    _check_unfinished(run)
+    with transaction.atomic():
+        _mark_run(run, "set_priority", by=by, priority=priority)
+        OpenItem.objects.filter(run=run, job__isnull=True).update(priority=priority)
+    return run
+
+
+def cancel_effect(*runs: Run) -> Effect:
+    """What cancelling runs would end: all of their open items."""
+    return _sum_of(
+        _worst_case(OpenItem.objects.filter(run__in=page)) for page in _pages(runs)
+    )
+
+
+def cancel_run(run: Run, *, by: str) -> Run:
+    """End a run: what waits is cancelled, and the jobs that are its alone.
+
+    Items in a job shared with other runs go on and are applied, and so are results that
+    are being read. Raises NotPossible for a run that is finished, and ProviderError
+    when a batch could not be cancelled there: what is wanted of each job is written
+    down first, and polling tries again.
+    """
+    _check_unfinished(run)
+    now = timezone.now()
+    with transaction.atomic():
+        take_bundling_lock()
+        _mark_run(run, "cancel", by=by, cancelled_at=now)
+        _cancel_waiting(run, now)
+        jobs = [
+            job
+            for job in BatchJob.objects.unfinished().filter(shares__run=run)
+            if job.status != JobStatus.COMPLETED
+            and not job.shares.exclude(run=run).exists()
+        ]
+        for job in jobs:
+            _want_cancelled(job, by=by)
+    trouble: ProviderError | None = None
+    for job in jobs:
+        try:
+            _cancel_now(job)
+        except ProviderError as err:
+            trouble = err
+    refresh_run(run.pk, now=timezone.now())
+    if trouble:
+        raise trouble
+    run.refresh_from_db()
+    return run
+
+
+def _cancel_waiting(run: Run, now: datetime) -> None:
+    """End the items of a run that are in no job; each keeps an attempt that says so."""
+    waiting = OpenItem.objects.filter(run=run, job__isnull=True)
+    attempts = [
+        ItemAttempt(
+            item_id=item_id,
+            outcome=AttemptOutcome.CANCELLED,
+            error_code="cancelled",
+            error_message="Cancelled before it was sent.",
+            created_at=now,
+        )
+        for item_id in waiting.values_list("item_id", flat=True)
+    ]
+    ended = move_items(
+        BatchItem.objects.filter(pk__in=waiting.values("item_id")),
+        ItemStatus.PENDING,
+        ItemStatus.CANCELLED,
+        now=now,
+        error_code="cancelled",
+    )
+    ItemAttempt.objects.bulk_create(attempts, batch_size=PAGE)
+    waiting.delete()
+    Run.objects.filter(pk=run.pk).update(unsent_cancelled=F("unsent_cancelled") + ended)
+
+
+def _check_unfinished(run: Run) -> None:
+    if run.status in RUN_FINAL:
+        raise NotPossible(
+            f"Run {run.pk} is finished ({run.get_status_display()}); "
+            "start a new one for more work."
+        )
+
+
+def _mark_run(run: Run, action: str, *, by: str, **changes: object) -> None:
+    before = {name: str(getattr(run, name)) for name in changes}
+    with transaction.atomic():
+        Run.objects.filter(pk=run.pk).update(**changes)
+        for name, value in changes.items():
+            setattr(run, name, value)
+        after = {name: str(value) for name, value in changes.items()}
+        audit(f"run.{action}", actor=by, target=str(run), before=before, after=after)
+
+
+# --- jobs -----------------------------------------------------------------------------
+
+
+def job_effect(*jobs: BatchJob) -> Effect:
+    """What an act on jobs is about: their items that have no answer yet."""
+    return _sum_of(
+        _worst_case(OpenItem.objects.filter(job__in=page)) for page in _pages(jobs)
+    )
+
+
+def possible_for_job(job: BatchJob) -> frozenset[str]:
+    """Which acts a job as it is now would not refuse, by the names of the audit log."""
+    acts = set()
+    if job.status in TO_SUBMIT:
+        acts.add("submit")
+    if job.status in AT_PROVIDER:
+        acts.add("check_status")
+    if job.status == JobStatus.COMPLETED:
+        acts.add("process_results")
+    elif job.status not in JOB_FINAL:
+        acts.add("cancel")
+    if job.items_failed and job.status in JOB_FINAL:
+        acts.add("retry")
+    return frozenset(acts)
+
+
+def cancel_job(job: BatchJob, *, by: str) -> BatchJob:
+    """Cancel a job: at once if it was never sent, else at the provider.
+
+    A batch that runs ends in its own time, and what it finished is read and applied.
+    Raises NotPossible for a job that is final or whose results are being read,
+    ProviderError when the provider could not be told; the intent is kept.
+    """
+    if job.status in JOB_FINAL or job.status == JobStatus.COMPLETED:
+        raise NotPossible(
+            f"Job {job.pk} cannot be cancelled: it is {job.get_status_display()}."
+        )
+    with transaction.atomic():
+        _want_cancelled(job, by=by)
+    _cancel_now(job)
+    return job
+
+
+def _want_cancelled(job: BatchJob, *, by: str) -> None:
+    BatchJob.objects.filter(pk=job.pk).update(intent=Intent.CANCEL)
+    audit("job.cancel", actor=by, target=str(job))
+
+
+def _cancel_now(job: BatchJob) -> None:
+    """Do what can be done at once for a job that is to be cancelled."""
+    with held(job, now=timezone.now()) as is_ours:
+        if is_ours and job.create_sent_at is None:
+            cancel_unsent(job)
+        elif is_ours and job.status in AT_PROVIDER:
+            poll_job(job)  # which tells the provider first
+    job.refresh_from_db()
+
+
+def submit_now(job: BatchJob, *, by: str) -> BatchJob:
+    """Send a waiting job without waiting for its time. Raises NotPossible."""
+    return _do_now(job, "submit", TO_SUBMIT, submit_job, by=by)
+
+
+def check_now(job: BatchJob, *, by: str) -> BatchJob:
+    """Ask the provider how a job stands. Raises NotPossible, ProviderError."""
+    return _do_now(job, "check_status", AT_PROVIDER, poll_job, by=by)
+
+
+def process_now(job: BatchJob, *, by: str) -> BatchJob:
+    """Read a job's results now; safe to repeat. Raises NotPossible, ProviderError."""
+    return _do_now(job, "process_results", (JobStatus.COMPLETED,), ingest_job, by=by)
+
+
+def _do_now(
+    job: BatchJob,
+    action: str,
+    statuses: Sequence[JobStatus],
+    stage: Callable[[BatchJob], None],
+    *,
+    by: str,
+) -> BatchJob:
+    """Run one stage for one job, unless another process is at it already."""
+    if job.status not in statuses:
+        wanted = " or ".join(str(status.label) for status in statuses)
+        raise NotPossible(
+            f"Job {job.pk} is {job.get_status_display()}; this is for one that is "
+            f"{wanted}."
+        )
+    audit(f"job.{action}", actor=by, target=str(job))
+    with held(job, now=timezone.now()) as is_ours:
+        if is_ours:
+            stage(job)
+    job.refresh_from_db()
+    return job
+
+
+def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Few enough rows at once for a database's limit of parameters."""
+    for start in range(0, len(rows), PAGE):
+        yield rows[start : start + PAGE]
+
+
+def _sum_of(effects: Iterable[Effect]) -> Effect:
+    found = list(effects)
+    return Effect(sum(e.items for e in found), sum(e.nanos for e in found))
+
+
+def _worst_case(items: QuerySet[OpenItem]) -> Effect:
+    """How many open items, and the most that they may cost."""
+    count = nanos = 0
+    now = timezone.now()
+    sums = items.values("model", "input_tokens", "output_limit").annotate(
+        n=Count("item")
+    )
+    for row in sums.order_by():
+        each = worst_case_nanos(
+            batch_rate(row["model"], now),
+            input_tokens=row["input_tokens"],
+            output_limit=row["output_limit"],
+        )
+        count += row["n"]
+        nanos += each * row["n"]
+    return Effect(count, nanos)

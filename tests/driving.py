@@ -1,0 +1,40 @@
+"""Working off what waits, stage by stage, with the clock passed in."""
+
+import threading
+import time
+from datetime import timedelta
+
+from django.utils import timezone
+
+from batches.providers.errors import ProviderError
+from batches.services.bundling import bundle
+from batches.services.collection import collect_runs
+from batches.services.ingestion import ingest_jobs
+from batches.services.pipeline import is_idle
+from batches.services.polling import poll_jobs
+from batches.services.submission import submit_jobs
+
+
+def work_off(*, seconds: float = 20.0) -> list[str]:
+    """Run the stages until nothing is left; fails the test when that takes too long.
+
+    Every stage is told that it is an hour later, so that nothing waits for its time.
+    Returns what providers had to say on the way.
+    """
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    trouble: list[str] = []
+    while not is_idle():
+        later = timezone.now() + timedelta(hours=1)
+        collect_runs()
+        bundle(now=later)
+        for stage in (submit_jobs, poll_jobs, ingest_jobs):
+            try:
+                stage(now=later)
+            except ProviderError as err:
+                trouble.append(str(err))
+        assert time.monotonic() < deadline, (
+            f"not done in time; providers said {trouble}"
+        )
+        pause.wait(0.02)
+    return trouble

@@ -1,0 +1,316 @@
+"""Settings: written down in three places alike, and refused in one sentence."""
+
+import ast
+import re
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from batches.config import OVERRIDABLE
+from tests.processes import ROOT, clean_environment, manage
+
+SECTION = re.compile(r"^## Settings$(.*?)^## ", re.MULTILINE | re.DOTALL)
+ROW = re.compile(
+    r"^\| `([A-Z_]+)`( \\\*)? \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE
+)
+EXAMPLE = re.compile(r"^([A-Z_]+)=(.*)$", re.MULTILINE)
+UNKNOWN = object()  # a default that is no literal
+
+
+def settings_read() -> dict[str, object]:
+    """{variable: its default} of every typed read in the settings module."""
+    tree = ast.parse((ROOT / "batchsite" / "settings.py").read_text())
+    found: dict[str, object] = {}
+    for call in ast.walk(tree):
+        if not (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and isinstance(call.func.value, ast.Name)
+            and call.func.value.id == "env"
+            and call.args
+            and isinstance(call.args[0], ast.Constant)
+        ):
+            continue
+        given = [*call.args[1:], *(keyword.value for keyword in call.keywords)]
+        try:
+            found[call.args[0].value] = ast.literal_eval(given[-1])
+        except (IndexError, ValueError):
+            found[call.args[0].value] = UNKNOWN
+    return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of README's table, as written there."""
+
+    name: str
+    can_be_overridden: bool
+    kind: str
+    default: str
+    meaning: str
+
+
+def readme_table() -> dict[str, Row]:
+    section = SECTION.search((ROOT / "README.md").read_text())
+    assert section, "README has no section Settings"
+    found = ROW.findall(section[1])
+    return {name: Row(name, bool(star), *rest) for name, star, *rest in found}
+
+
+def example_file() -> dict[str, str]:
+    return dict(EXAMPLE.findall((ROOT / ".env.example").read_text()))
+
+
+def as_text(value: object) -> str:
+    """A default as a person writes it into the environment."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value)
+
+
+def test_settings_readme_and_example_file_name_the_same_variables():
+    read = set(settings_read())
+
+    assert len(read) > 20
+    assert set(readme_table()) == read
+    assert set(example_file()) == read
+
+
+def test_readme_and_example_file_show_the_defaults_that_the_settings_have():
+    readme, example = readme_table(), example_file()
+
+    for name, default in settings_read().items():
+        if default is UNKNOWN or as_text(default) == "":
+            continue
+        assert readme[name].default == f"`{as_text(default)}`", name
+        assert example[name] == as_text(default), name
+
+
+def test_the_readme_table_says_the_meaning_and_what_can_be_changed_while_running():
+    for name, row in readme_table().items():
+        assert row.meaning.endswith("."), name
+        assert row.can_be_overridden == (name in OVERRIDABLE), name
+
+
+def test_the_example_file_starts_as_it_is(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text((ROOT / ".env.example").read_text())
+
+    # The file's own empty ENV_FILE and DATA_DIR count as none; the environment wins.
+    done = manage(
+        "check",
+        env=clean_environment(ENV_FILE=str(file), DATA_DIR=str(tmp_path / "data")),
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def check(tmp_path: Path, **variables: str):
+    """`manage.py check` in an environment of its own; its data lies in `tmp_path`."""
+    return manage(
+        "check", env=clean_environment(DATA_DIR=str(tmp_path / "data"), **variables)
+    )
+
+
+def refusal(tmp_path: Path, **variables: str) -> str:
+    """The one sentence with which the start is refused."""
+    done = check(tmp_path, **variables)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr.strip()
+
+
+def shown(tmp_path: Path, *names: str, **variables: str) -> list[str]:
+    """Settings as a process with these variables has them."""
+    printed = (f"print('>', settings.{name})" for name in names)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "; ".join(["from django.conf import settings", *printed]),
+        ],
+        cwd=ROOT,
+        env=clean_environment(
+            DJANGO_SETTINGS_MODULE="batchsite.settings",
+            DATA_DIR=str(tmp_path / "data"),
+            **variables,
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [line[2:] for line in done.stdout.splitlines() if line.startswith("> ")]
+
+
+# --- The secret key -------------------------------------------------------------------
+
+
+def test_a_trial_makes_its_key_once_and_only_its_user_can_read_it(tmp_path):
+    first = shown(tmp_path, "SECRET_KEY")
+    file = tmp_path / "data" / "secret_key"
+    mode = stat.S_IMODE(file.stat().st_mode)
+    second = shown(tmp_path, "SECRET_KEY")
+
+    assert first == second == [file.read_text()]
+    assert len(file.read_text()) >= 50
+    assert mode == 0o600
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DATABASE_URL": "postgres://batchsite@127.0.0.1:5432/batchsite"},
+        {"DATABASE_URL": "sqlite:////tmp/batchsite.sqlite3", "DEBUG": "true"},
+        {"DEBUG": "false"},
+        {"DEBUG": "false", "SECRET_KEY": " "},
+    ],
+)
+def test_without_a_key_anything_but_a_trial_is_stopped_with_one_sentence(
+    tmp_path, variables
+):
+    assert refusal(tmp_path, **variables).startswith("SECRET_KEY is not set. ")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_given_key_is_taken_as_it_is_whatever_it_begins_with(tmp_path):
+    assert shown(tmp_path, "SECRET_KEY", SECRET_KEY="$dollar") == ["$dollar"]
+    assert not (tmp_path / "data" / "secret_key").exists()
+
+
+# --- Values of the wrong kind ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("BATCH_MAX_REQUESTS", "abc", "a whole number"),
+        ("BATCH_MIN_SIZE", "1.5", "a whole number"),
+        ("STAGING", "maybe", "true or false"),
+        ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
+        ("TIME_ZONE", "Africa", "a time zone such as Africa/Mogadishu"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_name_and_value(
+    tmp_path, name, value, expected
+):
+    said = refusal(tmp_path, **{name: value})
+
+    assert said == f"{name} is {value!r} in the environment; it must be {expected}."
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "mysql://root:hidden@localhost/batchsite",
+        "postgres://root:hidden@localhost:port/batchsite",
+    ],
+)
+def test_an_address_of_no_database_is_refused_without_repeating_its_password(
+    tmp_path, url
+):
+    said = refusal(tmp_path, DATABASE_URL=url, SECRET_KEY="s")
+
+    assert said.startswith("DATABASE_URL is no database's address")
+    assert "hidden" not in said
+
+
+def test_an_app_that_is_not_there_is_named(tmp_path):
+    assert "'no_such_app'" in refusal(tmp_path, BATCHSITE_APPS="no_such_app")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("BATCH_MAX_REQUESTS", "50001", "a whole number from 1 to 50000"),
+        ("BATCH_MIN_SIZE", "-1", "a whole number from 1 to 50000"),
+        ("LEASE_SECONDS", "0", "a whole number from 5 to 3600"),
+        ("SECURE_HSTS_SECONDS", "-1", "a number of seconds, 0 or more"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_by_name_and_value(
+    tmp_path, name, value, expected
+):
+    done = check(tmp_path, **{name: value})
+
+    assert done.returncode == 1
+    assert f"{name} is {value}; it must be {expected}." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_value_is_none(tmp_path):
+    names = [name for name in settings_read() if name not in ("ENV_FILE", "DATA_DIR")]
+
+    shown_empty = shown(
+        tmp_path, "BATCH_MAX_REQUESTS", "DEBUG", **dict.fromkeys(names, "")
+    )
+
+    assert shown_empty == ["1000", "True"]
+
+
+# --- Which provider -------------------------------------------------------------------
+
+PROVIDER = ("BATCH_PROVIDER", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+OPENAI = "https://api.openai.com/v1"
+PROXY = "https://models.example.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ["sandbox", "", OPENAI]),
+        ({"OPENAI_API_KEY": "first"}, ["openai", "first", OPENAI]),
+        ({"AI_INTEGRATIONS_OPENAI_API_KEY": "second"}, ["openai", "second", OPENAI]),
+        (
+            {"OPENAI_API_KEY": "first", "AI_INTEGRATIONS_OPENAI_API_KEY": "second"},
+            ["openai", "first", OPENAI],
+        ),
+        (
+            {
+                "AI_INTEGRATIONS_OPENAI_API_KEY": "second",
+                "AI_INTEGRATIONS_OPENAI_BASE_URL": PROXY,
+            },
+            ["openai", "second", PROXY],
+        ),
+        (
+            {"OPENAI_API_KEY": "first", "AI_INTEGRATIONS_OPENAI_BASE_URL": PROXY},
+            ["openai", "first", OPENAI],
+        ),
+        (
+            {"OPENAI_API_KEY": "first", "BATCH_PROVIDER": ""},
+            ["openai", "first", OPENAI],
+        ),
+        (
+            {"OPENAI_API_KEY": "first", "BATCH_PROVIDER": "sandbox"},
+            ["sandbox", "first", OPENAI],
+        ),
+    ],
+)
+def test_a_key_chooses_openai_unless_the_sandbox_is_named(
+    tmp_path, variables, expected
+):
+    assert shown(tmp_path, *PROVIDER, **variables) == expected
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("openai", "BATCH_PROVIDER is openai, but there is no key."),
+        ("opnai", "BATCH_PROVIDER is 'opnai'; it must be one of openai, sandbox."),
+    ],
+)
+def test_a_provider_that_cannot_be_used_stops_the_start(tmp_path, provider, said):
+    done = check(tmp_path, BATCH_PROVIDER=provider)
+
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,303 @@
+"""Writing judged translations, many at once, inside the transaction of their items.
+
+Units are locked in key order, so two jobs that answer the same units wait for each
+other and never block one another for good.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.contenttypes.models import ContentType
+from django.utils import timezone
+
+from batches import config
+from batches.services.bulk import insert_rows, reserve_keys, update_rows
+from batches.workloads import Answer
+from translations.judging import Judged, check_whole
+from translations.models import (
+    DraftPart,
+    Origin,
+    ReviewStatus,
+    Translation,
+    TranslationVersion,
+)
+from translations.quality import CHECKS_VERSION, Finding, score
+from translations.registry import all_registered
+from translations.segments import segment_hash
+from translations.staleness import current_hashes
+
+UnitKey = tuple[int, str, str, str]  # content type, object id, field, language
+
+VERSION_FIELDS = (
+    "id",
+    "translation",
+    "number",
+    "text",
+    "segments",
+    "source_hash",
+    "origin",
+    "author",
+    "item",
+    "provider",
+    "model",
+    "prompt_version",
+    "is_sandbox",
+    "findings",
+    "errors",
+    "warnings",
+    "score",
+    "checks_version",
+    "created_at",
+)
+UNIT_FIELDS = (
+    "source_language",
+    "format",
+    "status",
+    "latest",
+    "published",
+    "versions_made",
+    "source_hash",
+    "is_stale",
+    "is_sandbox",
+    "parts_total",
+    "parts_done",
+    "updated_at",
+)
+
+
+@dataclass(slots=True)
+class NewVersion:
+    """A whole text, ready to become a version of its unit."""
+
+    unit: Translation
+    answer: Answer
+    judged: Judged
+    key: int = 0
+
+    @property
+    def errors(self) -> int:
+        return sum(finding.severity == "error" for finding in self.judged.findings)
+
+    @property
+    def warnings(self) -> int:
+        return len(self.judged.findings) - self.errors
+
+
+def store_judged(results: Sequence[tuple[Answer, Judged]]) -> None:
+    """Store parts and whole texts; a text whose last part came becomes a version.
+
+    Whether it is published at once is for TRANSLATION_PUBLISH to say; what a person
+    keeps is never replaced, the new version waits beside it.
+    """
+    now = timezone.now()
+    units = _locked_units(results, now)
+    new = []
+    for answer, judged in results:
+        unit = units[_unit_key(answer, judged)]
+        if judged.parts == 1:
+            new.append(NewVersion(unit, answer, judged))
+        elif whole := _add_part(unit, answer, judged):
+            new.append(NewVersion(unit, answer, whole))
+    hashes = _source_hashes(new)
+    publish = config.get("TRANSLATION_PUBLISH")
+    keys = reserve_keys(TranslationVersion, len(new))
+    for version, key in zip(new, keys, strict=True):
+        version.key = key
+        kind, object_id, field, _ = _unit_key(version.answer, version.judged)
+        is_stale = hashes.get((kind, object_id, field)) != version.judged.source_hash
+        _take_version(version, is_stale=is_stale, publish=publish)
+    insert_rows(
+        TranslationVersion,
+        VERSION_FIELDS,
+        [_version_row(version, now) for version in new],
+    )
+    changed = {unit.pk: unit for unit in units.values()}
+    update_rows(
+        Translation, UNIT_FIELDS, [_unit_row(unit, now) for unit in changed.values()]
+    )
+
+
+def _unit_key(answer: Answer, judged: Judged) -> UnitKey:
+    return (answer.content_type_id, answer.object_id, judged.field, judged.language)
+
+
+def _locked_units(
+    results: Sequence[tuple[Answer, Judged]], now: datetime
+) -> dict[UnitKey, Translation]:
+    """The units of these results, made where they are missing, locked in key order."""
+    wanted = {_unit_key(answer, judged): judged for answer, judged in results}
+    found = _find_units(wanted)
+    missing = sorted(wanted.keys() - found.keys())
+    if missing:
+        Translation.objects.bulk_create(
+            [
+                Translation(
+                    content_type_id=key[0],
+                    object_id=key[1],
+                    field=key[2],
+                    language=key[3],
+                    source_language=wanted[key].source_language,
+                    format=wanted[key].format,
+                    created_at=now,
+                    updated_at=now,
+                )
+                for key in missing
+            ],
+            ignore_conflicts=True,
+        )
+        found = _find_units(wanted)
+    return found
+
+
+def _find_units(wanted: Iterable[UnitKey]) -> dict[UnitKey, Translation]:
+    wanted = set(wanted)
+    rows = Translation.objects.select_for_update().filter(
+        object_id__in={object_id for _, object_id, _, _ in wanted},
+        language__in={language for *_, language in wanted},
+    )
+    return {
+        key: unit
+        for unit in rows.order_by("pk")
+        if (key := (unit.content_type_id, unit.object_id, unit.field, unit.language))
+        in wanted
+    }
+
+
+def _add_part(unit: Translation, answer: Answer, judged: Judged) -> Judged | None:
+    """Put a part into the unit's draft; returns the whole when none is missing."""
+    DraftPart.objects.update_or_create(
+        translation=unit,
+        source_hash=judged.source_hash,
+        number=judged.part,
+        defaults={
+            "total": judged.parts,
+            "text": judged.text,
+            "segments": judged.segments,
+            "item_id": answer.item_id,
+        },
+    )
+    parts = DraftPart.objects.filter(translation=unit, source_hash=judged.source_hash)
+    unit.parts_total, unit.parts_done = judged.parts, parts.count()
+    if unit.parts_done < unit.parts_total:
+        return None
+    rows = list(parts.order_by("number"))
+    whole = Judged(
+        field=judged.field,
+        language=judged.language,
+        source_language=judged.source_language,
+        format=judged.format,
+        source_hash=judged.source_hash,
+        part=1,
+        parts=1,
+        text="".join(row.text for row in rows),
+        segments=[segment for row in rows for segment in row.segments],
+    )
+    answered = [s["id"] for s in whole.segments if s["text"] is not None]
+    whole.findings = check_whole(whole, answered)
+    whole.findings += [f for f in judged.findings if f.code == "sandbox_text"]
+    DraftPart.objects.filter(translation=unit).delete()
+    unit.parts_total = unit.parts_done = 0
+    return whole
+
+
+def _source_hashes(new: Sequence[NewVersion]) -> dict[tuple[int, str, str], str]:
+    """{(content type, object id, field): hash of that source as it is now}.
+
+    A subject that is gone has none.
+    """
+    by_kind: dict[int, set[str]] = {}
+    for version in new:
+        by_kind.setdefault(version.answer.content_type_id, set()).add(
+            version.answer.object_id
+        )
+    hashes = {}
+    entries = all_registered()
+    for kind, object_ids in by_kind.items():
+        model = ContentType.objects.get_for_id(kind).model_class()
+        entry = entries.get(model._meta.label_lower) if model else None
+        if entry is None:
+            continue
+        rows = entry.model._default_manager.filter(pk__in=object_ids)
+        for row in rows.iterator(chunk_size=200):
+            for field, hash_ in current_hashes(entry, row).items():
+                hashes[kind, str(row.pk), field] = hash_
+    return hashes
+
+
+def _take_version(version: NewVersion, *, is_stale: bool, publish: str) -> None:
+    """Make a version its unit's latest, and its published one where that is allowed."""
+    unit, judged = version.unit, version.judged
+    unit.versions_made += 1
+    unit.latest_id = version.key
+    unit.source_language, unit.format = judged.source_language, judged.format
+    unit.source_hash = judged.source_hash
+    unit.is_stale = is_stale
+    unit.is_sandbox = version.answer.is_sandbox
+    unit.status = ReviewStatus.PENDING_REVIEW
+    is_clean = not judged.findings
+    may_publish = {"review": False, "clean": is_clean, "all": not version.errors}[
+        publish
+    ]
+    if may_publish and not unit.is_kept and not is_stale:
+        unit.published_id = version.key
+        unit.status = ReviewStatus.PUBLISHED
+
+
+def _version_row(version: NewVersion, now: datetime) -> tuple[object, ...]:
+    answer, judged = version.answer, version.judged
+    segments = [
+        {
+            "id": segment["id"],
+            "source_hash": segment_hash(segment["source"]),
+            "text": segment["text"] or "",
+        }
+        for segment in judged.segments
+    ]
+    return (
+        version.key,
+        version.unit.pk,
+        version.unit.versions_made,
+        judged.text,
+        segments,
+        judged.source_hash,
+        Origin.MACHINE.value,
+        None,
+        answer.item_id,
+        answer.provider,
+        answer.model,
+        answer.prompt_version_id,
+        answer.is_sandbox,
+        [finding.to_json() for finding in judged.findings],
+        version.errors,
+        version.warnings,
+        _score(judged.findings, judged),
+        CHECKS_VERSION,
+        now,
+    )
+
+
+def _score(findings: list[Finding], judged: Judged) -> int:
+    letters = {
+        segment["id"]: sum(map(str.isalpha, segment["source"]))
+        for segment in judged.segments
+    }
+    return score(findings, letters)
+
+
+def _unit_row(unit: Translation, now: datetime) -> tuple[object, ...]:
+    return (
+        unit.pk,
+        unit.source_language,
+        unit.format,
+        str(unit.status),
+        unit.latest_id,
+        unit.published_id,
+        unit.versions_made,
+        unit.source_hash,
+        unit.is_stale,
+        unit.is_sandbox,
+        unit.parts_total,
+        unit.parts_done,
+        now,
+    )
