@@ -142,6 +142,8 @@ class AttemptOutcome(models.TextChoices):
     APPLIED = "applied", _("Applied")  # judged and stored
     FAILED = "failed", _("Failed")  # the item ended failed with this
     RETURNED = "returned", _("Returned")  # not executed; the item went back to the pool
+    RETRIED = "retried", _("Retried")  # failed in a way that passes; it went back too
+    SPLIT = "split", _("Split")  # cut off twice; its parts go out as follow-ups
     CANCELLED = "cancelled", _("Cancelled")
 
 
@@ -209,6 +211,18 @@ class Priority(models.IntegerChoices):
     LOW = 0, _("Low")
     NORMAL = 1, _("Normal")
     HIGH = 2, _("High")
+
+
+class HoldScope(models.TextChoices):
+    ALL = "all", _("Everything")
+    PROVIDER = "provider", _("Provider")
+    WORKLOAD = "workload", _("Workload")
+    ACCOUNT = "account", _("Account")
+
+
+class Severity(models.TextChoices):
+    WARNING = "warning", _("Warning")
+    CRITICAL = "critical", _("Critical")
 
 
 class Intent(models.TextChoices):

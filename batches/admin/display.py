@@ -53,6 +53,8 @@ TONES = {
         AttemptOutcome.APPLIED: "good",
         AttemptOutcome.FAILED: "bad",
         AttemptOutcome.RETURNED: "warn",
+        AttemptOutcome.RETRIED: "warn",
+        AttemptOutcome.SPLIT: "warn",
         AttemptOutcome.CANCELLED: "off",
     },
     AuditOutcome: {

@@ -3,6 +3,7 @@
 from batches.models.api_key import ApiKey
 from batches.models.config import ConfigOverride, Installation, SyncedSchedule
 from batches.models.history import AuditEntry, Event
+from batches.models.hold import Alert, Hold
 from batches.models.item import BatchItem, ItemAttempt, ItemRequest, OpenItem
 from batches.models.job import BatchJob, JobError, JobShare, StrayLine
 from batches.models.prompt import PromptVersion
@@ -10,12 +11,14 @@ from batches.models.run import Run
 from batches.models.usage import HourlyUsage
 
 __all__ = [
+    "Alert",
     "ApiKey",
     "AuditEntry",
     "BatchItem",
     "BatchJob",
     "ConfigOverride",
     "Event",
+    "Hold",
     "HourlyUsage",
     "Installation",
     "ItemAttempt",

@@ -173,6 +173,23 @@ class OpenItem(models.Model):
     )
     body_bytes = models.PositiveIntegerField(default=0)
     ready_at = models.DateTimeField(default=timezone.now)
+    prompt_version = models.ForeignKey(
+        PromptVersion,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
+    tries = models.PositiveSmallIntegerField(
+        default=0, help_text="Attempts used up; one that was returned uses none."
+    )
+    returns = models.PositiveSmallIntegerField(default=0)
+    raised_limit = models.PositiveIntegerField(
+        null=True,
+        help_text="Sent in place of the request's own bound on output, after an "
+        "answer that was cut off.",
+    )
 
     objects = OpenItemQuerySet.as_manager()
 
@@ -262,6 +279,11 @@ class ItemAttempt(models.Model):
         verbose_name=_("prompt"),
     )
     model_snapshot = models.CharField(_("model snapshot"), max_length=100, blank=True)
+    raised_limit = models.PositiveIntegerField(
+        _("raised output limit"),
+        null=True,
+        help_text=_("What it was sent with in place of the request's own limit."),
+    )
     file_kind = models.SmallIntegerField(_("file"), choices=FileKind, null=True)
     line = models.PositiveIntegerField(_("line"), null=True, help_text=_("1-based."))
     answer = models.TextField(_("answer"), blank=True)

@@ -86,6 +86,18 @@ class BatchJob(models.Model):
         default=0, help_text="How often its files were read anew for lacking lines."
     )
 
+    provider_files_deleted_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When its files at the provider were seen to be gone.",
+    )
+    abandoned_at = models.DateTimeField(
+        _("abandoned"),
+        null=True,
+        blank=True,
+        help_text="A person gave up waiting for it; what it cost is not known.",
+    )
+
     provider_total = models.PositiveIntegerField(default=0)
     provider_completed = models.PositiveIntegerField(default=0)
     provider_failed = models.PositiveIntegerField(default=0)
@@ -154,6 +166,13 @@ class BatchJob(models.Model):
                 name="batchjob_unfinished",
                 fields=["status", "next_poll_at", "id"],
                 condition=Q(finished_at__isnull=True),
+            ),
+            models.Index(
+                name="batchjob_files_left",
+                fields=["id"],
+                condition=Q(
+                    finished_at__isnull=False, provider_files_deleted_at__isnull=True
+                ),
             ),
             models.Index(name="batchjob_account_status", fields=["account", "status"]),
         ]

@@ -55,6 +55,10 @@ OPEN_FIELDS = (
     "output_limit",
     "body_bytes",
     "ready_at",
+    "prompt_version",
+    "tries",
+    "returns",
+    "raised_limit",
 )
 
 
@@ -153,6 +157,10 @@ def insert_items(
                 item.rendered.output_limit,
                 item.rendered.line_bytes,
                 now,
+                destination.prompt_version_id,
+                0,
+                0,
+                None,
             )
         )
     insert_rows(BatchItem, ITEM_FIELDS, items)

@@ -177,6 +177,10 @@ def _open_row(item: BatchItem, now: datetime) -> tuple[object, ...]:
         output_limit(body),
         len(item.request.body.encode()) + LINE_BYTES,
         now,
+        item.prompt_version_id,
+        0,
+        0,
+        None,
     )
 
 

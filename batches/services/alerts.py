@@ -1,0 +1,64 @@
+"""Alerts: what a person should know of, told once until it is acknowledged."""
+
+import logging
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from batches.models import Alert, BatchJob, Run
+from batches.services.events import audit
+from batches.states import Severity
+
+log = logging.getLogger(__name__)
+
+
+def raise_alert(
+    code: str,
+    message: str,
+    *,
+    key: str = "",
+    severity: Severity = Severity.WARNING,
+    job: BatchJob | None = None,
+    run: Run | None = None,
+) -> None:
+    """Tell of something; told again while it is open, it counts and is not repeated."""
+    now = timezone.now()
+    if _see_again(code, key, message):
+        return
+    try:
+        with transaction.atomic():
+            Alert.objects.create(
+                code=code,
+                key=key,
+                severity=severity,
+                message=message[:1_000],
+                job=job,
+                run=run,
+                raised_at=now,
+                seen_at=now,
+            )
+    except IntegrityError:  # somebody was faster
+        _see_again(code, key, message)
+        return
+    level = logging.ERROR if severity == Severity.CRITICAL else logging.WARNING
+    log.log(level, "[Batch Worker] Alert %s: %s", code, message)
+
+
+def acknowledge(alert: Alert, *, by: str) -> bool:
+    """Close an alert; False where it was closed before."""
+    closed = Alert.objects.filter(pk=alert.pk, acknowledged_at__isnull=True).update(
+        acknowledged_at=timezone.now(), acknowledged_by=by[:150]
+    )
+    if closed:
+        audit("alert.acknowledge", actor=by, target=str(alert))
+    return bool(closed)
+
+
+def _see_again(code: str, key: str, message: str) -> bool:
+    still_open = Alert.objects.filter(code=code, key=key, acknowledged_at__isnull=True)
+    return bool(
+        still_open.update(
+            times=F("times") + 1, seen_at=timezone.now(), message=message[:1_000]
+        )
+    )
