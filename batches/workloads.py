@@ -4,7 +4,8 @@ A workload is one class in the `workloads.py` of the app that owns the content, 
 `@register`. The engine finds it there, and knows nothing else of the app.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -244,6 +245,16 @@ def register(workload: W) -> W:
         )
     _registered[workload.key] = workload()
     return workload
+
+
+@contextmanager
+def registered(workload: type[Workload]) -> Iterator[Workload]:
+    """Make a workload known while the block runs, and no longer."""
+    register(workload)
+    try:
+        yield _registered[workload.key]
+    finally:
+        del _registered[workload.key]
 
 
 def all_workloads() -> dict[str, Workload]:

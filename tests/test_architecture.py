@@ -3,7 +3,8 @@
 Left may not import right:
 
     errors, signals, states → querysets → models → config → providers, wire_schema,
-    workloads → services → monitoring → tasks, schedules, api, admin, management
+    workloads → services → monitoring → tasks, schedules, api, admin, benchmark,
+    management
 
 The sandbox stands apart: it imports itself and nothing else of ours. Content apps
 import the engine, never the reverse; only `batchsite` sees every app. Dotted names in
@@ -29,7 +30,16 @@ ENGINE_ORDER = (
     ("providers", "wire_schema", "workloads"),
     ("services",),
     ("monitoring",),
-    ("tasks", "schedules", "api", "admin", "management", "checks", "apps"),
+    (
+        "tasks",
+        "schedules",
+        "api",
+        "admin",
+        "benchmark",
+        "management",
+        "checks",
+        "apps",
+    ),
 )
 RANKS = {room: rank for rank, rooms in enumerate(ENGINE_ORDER) for room in rooms}
 # Words and prices need no rows; config is how a client learns its timeout.
