@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q
 
 from batches.errors import BatchError
-from batches.models import BatchItem, BatchJob, Event, ItemAttempt, JobError, Run
+from batches.models import BatchItem, BatchJob, Event, ItemAttempt, JobTally, Run
 from batches.models.money import to_usd
 from batches.providers.registry import is_sandbox
 from batches.services.lifecycle import RunFigures, run_figures
@@ -256,7 +256,8 @@ def _next_for_item(status: ItemStatus) -> str:
 
 def _errors(of: Q) -> str:
     counts: dict[str, int] = {}
-    for code, count in JobError.objects.filter(of).values_list("code", "count"):
+    failures = JobTally.objects.filter(of).exclude(error_code="")
+    for code, count in failures.values_list("error_code", "attempts"):
         counts[code] = counts.get(code, 0) + count
     return ", ".join(f"{count} × {code}" for code, count in sorted(counts.items()))
 
