@@ -6,10 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.db import connection
 from django.test.utils import override_settings
 
+from batches.benchmark.data import MODEL
 from batches.providers.registry import SANDBOX
 from batches.services.bulk import is_postgres
 
@@ -25,20 +27,28 @@ def scratch_world() -> Iterator[Path]:
     both are removed when the block ends, however it does.
     """
     directory = Path(tempfile.mkdtemp(prefix="batchsite-benchmark-"))
-    engine = override_settings(
-        SPOOL_DIR=directory / "spool",
-        BATCH_PROVIDER=SANDBOX,
-        BATCH_MAX_REQUESTS=MOST_REQUESTS,
-        STAGING=False,
-        BATCH_PROCESSING_ENABLED=True,
-        BATCH_CREATION_ENABLED=True,
-        BATCH_POLLING_ENABLED=True,
-    )
     try:
-        with engine, _scratch_database(directory):
+        with (
+            override_settings(**engine_settings(directory)),
+            _scratch_database(directory),
+        ):
             yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def engine_settings(directory: Path) -> dict[str, Any]:
+    """What the engine is told here, whatever this installation is set to."""
+    return {
+        "SPOOL_DIR": directory / "spool",
+        "BATCH_PROVIDER": SANDBOX,
+        "BATCH_MAX_REQUESTS": MOST_REQUESTS,
+        "OPENAI_MODEL": MODEL,
+        "STAGING": False,
+        "BATCH_PROCESSING_ENABLED": True,
+        "BATCH_CREATION_ENABLED": True,
+        "BATCH_POLLING_ENABLED": True,
+    }
 
 
 @contextmanager

@@ -5,19 +5,26 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from batches.benchmark.data import BenchmarkWorkload
-from batches.benchmark.measures import MEASURES, Bench
-from batches.benchmark.report import Result, keys_here, table, this_machine
+from batches.benchmark.bench import Bench
+from batches.benchmark.data import BenchmarkWorkload, SubjectsWorkload
+from batches.benchmark.measures import MEASURES
+from batches.benchmark.report import Result, figures_here, table, this_machine
 from batches.benchmark.scratch import MOST_REQUESTS, scratch_world
-from batches.management.output import positive_whole, told_to_the_operator
+from batches.errors import BatchError
+from batches.management.output import positive_whole
 from batches.workloads import registered
+from batchsite.processes import running, wait_for_line
+from translations.lessons.benchmark import ITEMS_PER_LESSON, LESSONS
+
+FEWEST_LINES = 10 * ITEMS_PER_LESSON
 
 
 class Command(BaseCommand):
@@ -38,15 +45,29 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, lines: int, only: str | None, **options: Any) -> None:
-        if lines > MOST_REQUESTS:
-            raise CommandError(f"--lines {lines}: one job has at most {MOST_REQUESTS}.")
+        if not FEWEST_LINES <= lines <= MOST_REQUESTS:
+            raise CommandError(
+                f"--lines {lines}: give {FEWEST_LINES} to {MOST_REQUESTS}, "
+                "which is what one job can have."
+            )
         keys = _chosen(only)
-        with _undisturbed(), told_to_the_operator(), scratch_world() as directory:
-            with registered(BenchmarkWorkload), _progress() as say:
-                bench = Bench(lines=lines, directory=directory, say=say)
-                results = [MEASURES[key](bench) for key in keys]
-            machine = this_machine(lines)
-        self._say(machine.as_dict(), results, as_json=options["json"])
+        with _undisturbed(), ExitStack() as stack:
+            say = stack.enter_context(_progress())
+            directory = stack.enter_context(scratch_world())
+            stack.enter_context(registered(BenchmarkWorkload))
+            stack.enter_context(registered(SubjectsWorkload))
+            bench = Bench(
+                lines=lines,
+                directory=directory,
+                say=say,
+                content=LESSONS,
+                sandbox=_sandbox,
+            )
+            results, broken = _measure(bench, keys)
+            machine = this_machine(lines).as_dict()
+        self._say(machine, results, as_json=options["json"])
+        if broken:
+            raise CommandError("\n".join(broken))
 
     def _say(
         self, machine: dict[str, Any], results: list[Result], *, as_json: bool
@@ -60,8 +81,8 @@ class Command(BaseCommand):
 
 
 def _chosen(only: str | None) -> list[str]:
-    """The keys to measure, in the order of the table."""
-    here = keys_here()
+    """The measures to take, in the order of the table."""
+    here = [key for key in figures_here() if key in MEASURES]
     if only is None:
         return here
     wanted = {key.strip() for key in only.split(",")}
@@ -70,6 +91,26 @@ def _chosen(only: str | None) -> list[str]:
             f"--only {', '.join(unknown)}: this database has {', '.join(here)}."
         )
     return [key for key in here if key in wanted]
+
+
+def _measure(bench: Bench, keys: list[str]) -> tuple[list[Result], list[str]]:
+    """All results, and what broke, in words: one does not keep the others."""
+    results: list[Result] = []
+    broken: list[str] = []
+    for key in keys:
+        try:
+            results += MEASURES[key](bench, key)
+        except BatchError as err:
+            broken.append(f"{key}: {err}")
+    return results, broken
+
+
+@contextmanager
+def _sandbox(directory: Path) -> Iterator[str]:
+    """A provider in a process of its own, on a free port; yields its address."""
+    command = ("manage.py", "sandbox", "--port=0", f"--dir={directory}", "--latency=0")
+    with running(*command, env={}) as process:
+        yield wait_for_line(process, "Sandbox ready at ", name="The sandbox")
 
 
 @contextmanager
@@ -95,5 +136,5 @@ def _progress() -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield console.print
         return
-    with console.status("Making a database") as status:
+    with console.status("making a database") as status:
         yield status.update
