@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -31,7 +33,7 @@ from batches.providers.registry import SANDBOX
 from batches.services.bundling import bundle
 from batches.services.collection import collect_run, start_run
 from batches.services.ingestion import ingest_jobs
-from batches.services.items import Destination, insert_items
+from batches.services.items import Destination, NewItem, insert_items
 from batches.services.polling import poll_jobs
 from batches.services.rendering import render
 from batches.services.spool import write_input_file
@@ -57,10 +59,13 @@ def ingest_content(bench: Bench, key: str) -> list[Result]:
     result = _over_floor(key, bench.content_rounds)
     judge_cpu = min(round_.judge_cpu for round_ in bench.content_rounds)
     lines = bench.content_job[1].lines
-    result.details["judge_cpu_seconds"] = round(judge_cpu, 2)
-    result.details["judge_ms_per_answer"] = round(1000 * judge_cpu / lines, 3)
-    result.details["lines"] = lines
-    return [result]
+    apart = {
+        "judge_cpu_seconds": round(judge_cpu, 2),
+        "judge_ms_per_answer": round(1000 * judge_cpu / lines, 3),
+        "lines": lines,
+    }
+    basis = f"{result.basis}; judge {judge_cpu:.2f} s apart"
+    return [replace(result, basis=basis, details={**result.details, **apart})]
 
 
 def _over_floor(key: str, rounds: Sequence[Round]) -> Result:
@@ -87,6 +92,7 @@ def against_plain_loop(bench: Bench, key: str) -> list[Result]:
         Result(
             key,
             round(loop_per_line / per_line, 1),
+            f"{1e6 * loop_per_line:.0f} over {1e6 * per_line:.0f} CPU µs a line",
             {
                 "loop_us_per_line": round(1e6 * loop_per_line),
                 "ingest_us_per_line": round(1e6 * per_line),
@@ -120,10 +126,16 @@ def memory_of_ingestion(bench: Bench, key: str) -> list[Result]:
         grown[name] = growth_mb("ingest", overrides=bench.settings)
         check_ingested(job, files)
     details = {**grown, "large_file_mb": round(bytes_large / 1e6)}
-    least = max(min(grown.values()), 1.0)
+    greatest, least = max(grown.values()), max(min(grown.values()), 1.0)
+    basis = " / ".join(f"{figure:.1f}" for figure in grown.values()) + " MB"
     return [
-        Result(key, max(grown.values()), details),
-        Result("P4-flat", round(max(grown.values()) / least, 2), dict(grown)),
+        Result(
+            key,
+            greatest,
+            f"{basis} for a fifth, all, and all in {bytes_large / 1e6:.0f} MB",
+            details,
+        ),
+        Result(f"{key}-flat", round(greatest / least, 2), basis, details),
     ]
 
 
@@ -141,10 +153,11 @@ def creating_file(bench: Bench, key: str) -> list[Result]:
         floor.append(measure(floors.read_requests))
         written.append(measure(lambda: write_input_file(job)))
     path = write_input_file(job)
+    size_mb = path.stat().st_size / 1e6
     result = ratio(key, best(written), best(floor))
-    result.details["file_mb"] = round(path.stat().st_size / 1e6, 1)
+    result.details["file_mb"] = round(size_mb, 1)
     grown = growth_mb("write_file", job.pk, overrides=bench.settings)
-    return [result, Result("P5-memory", grown)]
+    return [result, Result(f"{key}-memory", grown, f"a file of {size_mb:.1f} MB")]
 
 
 def round_trip(bench: Bench, key: str) -> list[Result]:
@@ -163,7 +176,7 @@ def round_trip(bench: Bench, key: str) -> list[Result]:
         began = time.perf_counter()
         data.insert_run(bench.lines)
         job = only_job()
-        took["rows_seconds"] = time.perf_counter() - began
+        took["rows"] = time.perf_counter() - began
         for stage, reached in (
             (submit_jobs, JobStatus.VALIDATING),
             (poll_jobs, JobStatus.COMPLETED),
@@ -172,7 +185,9 @@ def round_trip(bench: Bench, key: str) -> list[Result]:
             bench.say(f"{key}: {stage.__name__}")
             stage_began = time.perf_counter()
             _until(job, stage, reached)
-            took[f"{stage.__name__}_seconds"] = time.perf_counter() - stage_began
+            took[stage.__name__.removesuffix("_jobs")] = (
+                time.perf_counter() - stage_began
+            )
         wall = time.perf_counter() - began
     job.refresh_from_db()
     if job.items_complete + job.items_failed != bench.lines:
@@ -180,9 +195,12 @@ def round_trip(bench: Bench, key: str) -> list[Result]:
             f"The round trip ended {job.items_complete} items well and "
             f"{job.items_failed} failed; {bench.lines} were sent."
         )
-    details: dict[str, Any] = {name: round(value, 2) for name, value in took.items()}
+    basis = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in took.items())
+    details: dict[str, Any] = {
+        f"{name}_seconds": round(t, 2) for name, t in took.items()
+    }
     details["failed"] = job.items_failed
-    return [Result(key, round(wall, 2), details)]
+    return [Result(key, round(wall, 2), basis, details)]
 
 
 def _until(job: BatchJob, stage: Callable[..., int], reached: JobStatus) -> None:
@@ -281,7 +299,7 @@ def collecting(bench: Bench, key: str) -> list[Result]:
         subjects.make_subjects(table, bench.lines)
         run = _collection(table)
         bench.say(f"{row}: collecting")
-        spent = measure(lambda run=run: collect_run(run))
+        spent = measure(partial(collect_run, run))
         _check_collected(run, bench.lines)
         rendering = _rendering(table)
         apart = spent.without(rendering.cpu)
@@ -289,6 +307,7 @@ def collecting(bench: Bench, key: str) -> list[Result]:
             Result(
                 row,
                 round(apart.cpu, 2),
+                f"rendering {rendering.cpu:.1f} CPU s apart",
                 {
                     "rendering_cpu_seconds": round(rendering.cpu, 2),
                     "wall_seconds": round(spent.wall, 2),
@@ -355,7 +374,7 @@ def bundling(bench: Bench, key: str) -> list[Result]:
     spent = best(rounds)
     backend = {"backend": spent.backend_cpu is not None}
     return [
-        Result(key, round(spent.cpu, 2), backend),
+        Result(key, round(spent.cpu, 2), details=backend),
         Result(f"{key}-lock", round(spent.wall, 2)),
     ]
 
@@ -370,7 +389,6 @@ def inserting(bench: Bench, key: str) -> list[Result]:
     tables.put_back(name)
     path = write_input_file(BatchJob.objects.get())
     pages = list(data.new_items(bench.lines))
-    destination = Destination(SANDBOX, CHAT, data.MODEL, None)
     floor, inserted = [], []
     for number in range(1, ROUNDS + 1):
         bench.say(f"{key}: round {number} of {ROUNDS}")
@@ -380,22 +398,26 @@ def inserting(bench: Bench, key: str) -> list[Result]:
         floor.append(measure(lambda: floors.write_lines([path])))
         tables.settle()
 
-        def work(run: Run = run) -> None:
-            for page in pages:
-                with transaction.atomic():
-                    insert_items(run, destination, page, now=timezone.now())
-
-        inserted.append(measure(work))
+        inserted.append(measure(partial(_insert, run, pages)))
         if OpenItem.objects.count() != bench.lines:
             raise BatchError("Not every item was inserted.")
     return [ratio(key, best(inserted), best(floor))]
 
 
+def _insert(run: Run, pages: Sequence[Sequence[NewItem]]) -> None:
+    destination = Destination(SANDBOX, CHAT, data.MODEL, None)
+    for page in pages:
+        with transaction.atomic():
+            insert_items(run, destination, page, now=timezone.now())
+
+
 def ratio(key: str, spent: Spent, base: Spent, *, of: str = "floor") -> Result:
     """CPU over the CPU of `base`, with what both are made of."""
+    alone = "" if spent.backend_cpu is not None else ", without the database's"
     return Result(
         key,
         round(spent.cpu / max(base.cpu, 0.001), 2),
+        f"{spent.cpu:.2f} over {base.cpu:.2f} CPU s{alone}",
         {
             "cpu_seconds": round(spent.cpu, 3),
             "client_cpu_seconds": round(spent.client_cpu, 3),

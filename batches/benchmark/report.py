@@ -62,10 +62,14 @@ TARGETS = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A measured value in its target's unit, and the figures that it came from."""
+    """A measured value in its target's unit, and the figures that it came from.
+
+    `basis` says them to a person, `details` to a program.
+    """
 
     key: str
     value: float
+    basis: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -154,6 +158,6 @@ def table(results: list[Result]) -> Table:
             f"{result.value:.2f} {target.unit}",
             f"{'≥' if target.at_least else '≤'} {target.bound_here:g} {target.unit}",
             "met" if result.is_met else "MISSED",
-            ", ".join(f"{name} {value}" for name, value in result.details.items()),
+            result.basis,
         )
     return shown

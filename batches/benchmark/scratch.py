@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ MOST_REQUESTS = 50_000  # the provider's bound for one batch
 
 
 @contextmanager
-def scratch_world() -> Iterator[Path]:
+def scratch_world(say: Callable[[str], None]) -> Iterator[Path]:
     """Migrated tables in a new database, and a new directory; yields the directory.
 
     Whatever `connection` did before, inside the block it stands in the new database;
@@ -30,7 +30,7 @@ def scratch_world() -> Iterator[Path]:
     try:
         with (
             override_settings(**engine_settings(directory)),
-            _scratch_database(directory),
+            _scratch_database(directory, say),
         ):
             yield directory
     finally:
@@ -52,13 +52,16 @@ def engine_settings(directory: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _scratch_database(directory: Path) -> Iterator[None]:
+def _scratch_database(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
     """A database as Django's test runner makes one, under a name of its own."""
     name = f"{PREFIX}_{secrets.token_hex(6)}"
+    if not is_postgres():
+        name = str(directory / "benchmark.sqlite3")
+    say(f"making the database {name}")
     real = connection.settings_dict["NAME"]
     test = connection.settings_dict["TEST"]
     before = test["NAME"]
-    test["NAME"] = name if is_postgres() else str(directory / "benchmark.sqlite3")
+    test["NAME"] = name
     try:
         try:
             connection.creation.create_test_db(

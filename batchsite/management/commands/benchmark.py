@@ -3,9 +3,9 @@
 import json
 import logging
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +24,7 @@ from batches.workloads import registered
 from batchsite.processes import running, wait_for_line
 from translations.lessons.benchmark import ITEMS_PER_LESSON, LESSONS
 
+WIDTH = 150  # of the table, where no terminal says another
 FEWEST_LINES = 10 * ITEMS_PER_LESSON
 
 
@@ -53,7 +54,7 @@ class Command(BaseCommand):
         keys = _chosen(only)
         with _undisturbed(), ExitStack() as stack:
             say = stack.enter_context(_progress())
-            directory = stack.enter_context(scratch_world())
+            directory = stack.enter_context(scratch_world(say))
             stack.enter_context(registered(BenchmarkWorkload))
             stack.enter_context(registered(SubjectsWorkload))
             bench = Bench(
@@ -72,9 +73,11 @@ class Command(BaseCommand):
     def _say(
         self, machine: dict[str, Any], results: list[Result], *, as_json: bool
     ) -> None:
-        console = Console(file=self.stdout, width=None if sys.stdout.isatty() else 200)
-        console.print(", ".join(f"{name} {value}" for name, value in machine.items()))
-        console.print(table(results))
+        console = Console(width=None if self.stdout.isatty() else WIDTH)
+        with console.capture() as shown:
+            console.print(", ".join(f"{key} {value}" for key, value in machine.items()))
+            console.print(table(results))
+        self.stdout.write(shown.get(), ending="")
         if as_json:
             targets = {result.key: result.as_dict() for result in results}
             self.stdout.write(json.dumps({"machine": machine, "targets": targets}))
@@ -134,7 +137,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     """One line that changes on a terminal, else one line a step, on stderr."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield console.print
+        yield partial(console.print, soft_wrap=True, markup=False)
         return
-    with console.status("making a database") as status:
+    with console.status("starting") as status:
         yield status.update
