@@ -47,6 +47,7 @@ TARGETS = {
     "P3": Target("Plain loop of updates, over ingest", 20.0, "x", at_least=True),
     "P4": Target("Memory growth while ingesting", 40.0, "MB"),
     "P4-flat": Target("Greatest over least of three sizes", 1.2, "x"),
+    "P4-checks": Target("The same with translations and all checks", 60.0, "MB"),
     "P5": Target("Input file, over reading its columns", 2.5, "x", on_sqlite=5.0),
     "P5-memory": Target("Memory growth while writing it", 20.0, "MB"),
     "P6": Target("Round trip through a local sandbox", 8.0, "s"),

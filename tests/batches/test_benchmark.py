@@ -15,7 +15,7 @@ from tests.processes import ROOT, clean_environment, manage
 LINES = 300
 ENDED_SECONDS = 60
 BOTH = {
-    *("P3", "P4", "P4-flat", "P5", "P5-memory", "P6", "P9"),
+    *("P3", "P4", "P4-flat", "P4-checks", "P5", "P5-memory", "P6", "P9"),
     *("P11", "P11-uuid", "P11-memory", "P12", "P12-lock"),
 }
 FIGURES = {
