@@ -12,6 +12,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from batches.benchmark.bench import Bench
 from batches.benchmark.data import BenchmarkWorkload, SubjectsWorkload
@@ -134,10 +136,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """One line that changes on a terminal, else one line a step, on stderr."""
+    """One line that changes on a terminal, else one line a step, on stderr.
+
+    Nothing moves by itself: a spinner's thread would be measured too.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield partial(console.print, soft_wrap=True, markup=False)
         return
-    with console.status("starting") as status:
-        yield status.update
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda step: live.update(Text(step), refresh=True)
