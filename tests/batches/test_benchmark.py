@@ -55,7 +55,7 @@ def environment(
 def run(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     """One run of everything, on few lines."""
     done = manage(
-        "benchmark", f"--lines={LINES}", "--json", env=environment, timeout_seconds=300
+        "benchmark", f"--lines={LINES}", "--json", env=environment, timeout_seconds=900
     )
     assert done.returncode == 0, done.stderr
     return done
