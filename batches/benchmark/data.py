@@ -7,32 +7,19 @@ errors, in no order, with every character that has ever broken a reader of lines
 import hashlib
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 from django.contrib.contenttypes.models import ContentType
-from django.core.management.color import no_style
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.utils import timezone
 
-from batches.models import (
-    BatchItem,
-    BatchJob,
-    Event,
-    HourlyUsage,
-    ItemAttempt,
-    ItemRequest,
-    JobShare,
-    JobTally,
-    OpenItem,
-    Run,
-    StrayLine,
-)
+from batches.benchmark import subjects
+from batches.models import BatchJob, OpenItem, Run
 from batches.providers.registry import SANDBOX
-from batches.services.bulk import is_postgres
-from batches.services.bundling import bundle
 from batches.services.items import Destination, NewItem, insert_items
 from batches.services.rendering import Rendered
 from batches.services.spool import job_dir
@@ -41,7 +28,9 @@ from batches.workloads import (
     CHAT,
     Answer,
     FollowUp,
+    Page,
     Request,
+    RunOptions,
     Subject,
     Target,
     Verdict,
@@ -53,19 +42,6 @@ MODEL = "gpt-4o-mini"
 ERROR_SHARE = 0.03
 PAGE = 2_000
 OUTPUT_FILE, ERROR_FILE = "file-benchmark-output", "file-benchmark-errors"
-HOT: tuple[type[models.Model], ...] = (
-    BatchItem,
-    OpenItem,
-    ItemRequest,
-    ItemAttempt,
-    JobShare,
-    JobTally,
-    StrayLine,
-    Event,
-    HourlyUsage,
-    BatchJob,
-    Run,
-)
 
 INSTRUCTIONS = (
     "You rewrite lessons for adult learners. Keep every number, name, placeholder and "
@@ -99,6 +75,48 @@ class BenchmarkWorkload(Workload):
         return []
 
 
+AnswerText = Callable[[int, random.Random], str]
+
+
+class SubjectOptions(RunOptions):
+    table: str = ""
+
+
+class SubjectsWorkload(BenchmarkWorkload):
+    """Collects from a table of subjects what its table of results lacks."""
+
+    key = "benchmark_subjects"
+    options = SubjectOptions
+    prompt = INSTRUCTIONS
+
+    def subjects(self, options: SubjectOptions, after: str, limit: int) -> Page:
+        kind = ContentType.objects.get_for_model(Run).pk
+        rows, cursor = subjects.lacking(options.table, after, limit)
+        return Page([Subject(kind, key, text) for key, text in rows], cursor)
+
+    def targets(self, subject: Subject, options: SubjectOptions) -> list[Target]:
+        return [Target("text")]
+
+    def build_request(
+        self, subject: Subject, target: Target, options: SubjectOptions, prompt: str
+    ) -> Request:
+        return Request(request_of(prompt, subject.source))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A real workload's: rows to work on, and the right answers.
+
+    `collect` makes content and collects a run of at most so many items; `answer` gives
+    the right text for a request's body; `results` are the tables that `store` fills.
+    """
+
+    workload: str
+    collect: Callable[[int], Run]
+    answer: Callable[[str], str]
+    results: tuple[type[models.Model], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ResultFiles:
     """Both files of a finished batch, and how many lines each has."""
@@ -112,28 +130,52 @@ class ResultFiles:
     def paths(self) -> tuple[Path, Path]:
         return (self.output, self.errors)
 
+    @property
+    def lines(self) -> int:
+        return self.answered + self.failed
 
-def write_result_files(directory: Path, lines: int) -> ResultFiles:
-    """Write the result files of a batch whose items have the keys 1 to `lines`."""
+
+def write_result_files(
+    job: BatchJob, directory: Path, answer: AnswerText
+) -> ResultFiles:
+    """Write the result files of a job; `answer(item id, chance)` gives each text."""
+    directory.mkdir(exist_ok=True)
     chance = random.Random(SEED)  # noqa: S311  # the same at every run
-    keys = list(range(1, lines + 1))
+    items = OpenItem.objects.filter(job=job).order_by("item_id")
+    keys = list(items.values_list("item_id", flat=True))
     chance.shuffle(keys)
-    failed = round(lines * ERROR_SHARE)
+    failed = round(len(keys) * ERROR_SHARE)
     files = ResultFiles(
         output=directory / "output.jsonl",
         errors=directory / "errors.jsonl",
-        answered=lines - failed,
+        answered=len(keys) - failed,
         failed=failed,
     )
     with files.errors.open("wb") as errors:
         errors.writelines(_error_line(key, chance) for key in keys[:failed])
     with files.output.open("wb") as output:
-        output.writelines(_answer_line(key, chance) for key in keys[failed:])
+        output.writelines(
+            _answer_line(key, answer(key, chance), chance) for key in keys[failed:]
+        )
     return files
 
 
-def _answer_line(key: int, chance: random.Random) -> bytes:
-    answer = orjson.dumps({"title": f"Lesson {key}", "text": _text(chance, 410)})
+def plain_answer(key: int, chance: random.Random) -> str:
+    """An answer of the usual length: 50,000 lines come to 71.6 MB."""
+    return _answer(key, chance, 455)
+
+
+def long_answer(key: int, chance: random.Random) -> str:
+    """One so long that 50,000 lines come to 200 MB."""
+    return _answer(key, chance, 2_530)
+
+
+def _answer(key: int, chance: random.Random, characters: int) -> str:
+    answer = {"title": f"Lesson {key}", "text": _text(chance, characters)}
+    return orjson.dumps(answer).decode()
+
+
+def _answer_line(key: int, answer: str, chance: random.Random) -> bytes:
     asked, said = 190 + key % 40, len(answer) // 4
     body = {
         "id": f"chatcmpl-{_hex(chance, 29)}",
@@ -145,7 +187,7 @@ def _answer_line(key: int, chance: random.Random) -> bytes:
                 "index": 0,
                 "message": {
                     "role": "assistant",
-                    "content": answer.decode(),
+                    "content": answer,
                     "refusal": None,
                     "annotations": [],
                 },
@@ -218,30 +260,33 @@ def _text(chance: random.Random, characters: int) -> str:
     return " ".join(phrases)
 
 
-def request_body(number: int, chance: random.Random) -> bytes:
-    """A chat request in canonical form, about 800 bytes."""
-    body = {
-        "model": MODEL,
+def request_of(instructions: str, text: str) -> dict[str, Any]:
+    """A chat request's body without the model."""
+    return {
         "messages": [
-            {"role": "system", "content": INSTRUCTIONS},
-            {"role": "user", "content": f"Lesson {number}: {_text(chance, 190)}"},
+            {"role": "system", "content": instructions},
+            {"role": "user", "content": text},
         ],
         "max_completion_tokens": 1_000,
         "response_format": {"type": "json_object"},
     }
-    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+
+def new_run(lines: int) -> Run:
+    """A run that says it has collected so many items; it has none yet."""
+    return Run.objects.create(
+        workload=BenchmarkWorkload.key,
+        trigger=Trigger.COMMAND,
+        items_collected=lines,
+        subjects_collected=lines,
+        collected_at=timezone.now(),
+    )
 
 
 def insert_run(lines: int) -> Run:
     """A collected run with this many items, open items and requests, in pages."""
     now = timezone.now()
-    run = Run.objects.create(
-        workload=BenchmarkWorkload.key,
-        trigger=Trigger.COMMAND,
-        items_collected=lines,
-        subjects_collected=lines,
-        collected_at=now,
-    )
+    run = new_run(lines)
     destination = Destination(SANDBOX, CHAT, MODEL, None)
     for page in new_items(lines):
         with transaction.atomic():
@@ -261,11 +306,13 @@ def new_items(lines: int) -> Iterator[list[NewItem]]:
 
 
 def _new_item(number: int, kind: int, chance: random.Random) -> NewItem:
-    body = request_body(number, chance)
+    """An item of about 874 bytes of input line, as if a workload had rendered it."""
+    request = Request(request_of(INSTRUCTIONS, f"{number}: {_text(chance, 262)}"))
+    body = orjson.dumps({**request.body, "model": MODEL}, option=orjson.OPT_SORT_KEYS)
     return NewItem(
         subject=Subject(kind, str(number)),
         target=Target("text"),
-        request=Request({}),
+        request=request,
         rendered=Rendered(
             body=body.decode(),
             fingerprint=hashlib.sha256(body).digest(),
@@ -273,14 +320,6 @@ def _new_item(number: int, kind: int, chance: random.Random) -> NewItem:
             output_limit=1_000,
         ),
     )
-
-
-def job_with_results(lines: int, files: ResultFiles) -> BatchJob:
-    """A job whose batch is completed and whose result files lie in the spool."""
-    insert_run(lines)
-    (job,) = bundle()
-    give_results(job, files)
-    return job
 
 
 def give_results(job: BatchJob, files: ResultFiles) -> None:
@@ -294,34 +333,14 @@ def give_results(job: BatchJob, files: ResultFiles) -> None:
         completed_at=now,
         output_file_id=OUTPUT_FILE,
         error_file_id=ERROR_FILE,
-        provider_total=files.answered + files.failed,
+        provider_total=files.lines,
         provider_completed=files.answered,
         provider_failed=files.failed,
     )
     job.refresh_from_db()
+    lay_out(job, files)
+
+
+def lay_out(job: BatchJob, files: ResultFiles) -> None:
     for file_id, path in zip((OUTPUT_FILE, ERROR_FILE), files.paths, strict=True):
         os.link(path, job_dir(job) / f"{file_id}.result")
-
-
-def clear() -> None:
-    """Empty the tables and let their keys begin at 1 again."""
-    tables = [model._meta.db_table for model in HOT]
-    statements = connection.ops.sql_flush(
-        no_style(), tables, reset_sequences=True, allow_cascade=is_postgres()
-    )
-    connection.ops.execute_sql_flush(statements)
-
-
-def settle() -> None:
-    """Let what was written come to rest, so that it is not paid for by what follows."""
-    with connection.cursor() as cursor:
-        if not is_postgres():
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return
-        cursor.execute("VACUUM (ANALYZE)")
-        cursor.execute(
-            "SELECT rolsuper OR pg_has_role(oid, 'pg_checkpoint', 'MEMBER') "
-            "FROM pg_roles WHERE rolname = current_user"
-        )
-        if cursor.fetchone()[0]:
-            cursor.execute("CHECKPOINT")

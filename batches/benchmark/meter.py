@@ -2,13 +2,15 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import psutil
 from django.db import connection
 
 from batches.services.bulk import is_postgres
+from batches.workloads import Answer, Verdict, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Spent:
     @property
     def cpu(self) -> float:
         return self.client_cpu + (self.backend_cpu or 0.0)
+
+    def without(self, client_cpu: float) -> "Spent":
+        """The same but for seconds of this process that are shown apart."""
+        return replace(self, client_cpu=self.client_cpu - client_cpu)
 
 
 def measure(work: Callable[[], object]) -> Spent:
@@ -51,6 +57,25 @@ def best(rounds: Iterable[Spent]) -> Spent:
     return Spent(
         min(spent.wall for spent in rounds), cheapest.client_cpu, cheapest.backend_cpu
     )
+
+
+@contextmanager
+def judging_apart(workload: Workload) -> Iterator[list[float]]:
+    """Yields a list that gets the CPU seconds of each call of `judge` in the block."""
+    calls: list[float] = []
+    judge = workload.judge
+
+    def timed(answers: Sequence[Answer]) -> list[Verdict]:
+        began = time.thread_time()
+        verdicts = judge(answers)
+        calls.append(time.thread_time() - began)
+        return verdicts
+
+    vars(workload)["judge"] = timed
+    try:
+        yield calls
+    finally:
+        del vars(workload)["judge"]
 
 
 def _backend() -> psutil.Process | None:

@@ -19,30 +19,58 @@ SQLITE = frozenset({"sqlite"})
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is promised of one measure: a bound, in a unit, on some databases."""
+    """What is promised of one figure: a bound, in a unit, on some databases."""
 
     title: str
     bound: float
     unit: str
     databases: frozenset[str] = BOTH
+    on_sqlite: float | None = None  # the bound there, where it is another
     at_least: bool = False  # else at most
 
+    @property
+    def bound_here(self) -> float:
+        if self.on_sqlite is not None and not is_postgres():
+            return self.on_sqlite
+        return self.bound
+
     def is_met(self, value: float) -> bool:
-        return value >= self.bound if self.at_least else value <= self.bound
+        bound = self.bound_here
+        return value >= bound if self.at_least else value <= bound
 
 
 TARGETS = {
     "P1": Target("Ingest, over raw COPY of the bytes", 3.0, "x", POSTGRES),
+    "P1b": Target("The same with translations, judge apart", 4.0, "x", POSTGRES),
     "P2": Target("Ingest, over raw INSERT of the bytes", 3.0, "x", SQLITE),
+    "P2b": Target("The same with translations, judge apart", 3.7, "x", SQLITE),
+    "P3": Target("Plain loop of updates, over ingest", 20.0, "x", at_least=True),
+    "P4": Target("Memory growth while ingesting", 40.0, "MB"),
+    "P4-flat": Target("Greatest over least of three sizes", 1.2, "x"),
+    "P4-checks": Target("The same with translations and all checks", 60.0, "MB"),
+    "P5": Target("Input file, over reading its columns", 2.5, "x", on_sqlite=5.0),
+    "P5-memory": Target("Memory growth while writing it", 20.0, "MB"),
+    "P6": Target("Round trip through a local sandbox", 8.0, "s"),
+    "P9": Target("Replay of finished files, over first pass", 0.6, "x"),
+    "P11": Target("Collect 1 in 20 subjects, int keys", 5.0, "CPU s"),
+    "P11-uuid": Target("Collect 1 in 20 subjects, UUID keys", 5.0, "CPU s"),
+    "P11-memory": Target("Memory growth while collecting", 40.0, "MB"),
+    "P12": Target("Bundle all items", 2.0, "CPU s"),
+    "P12-lock": Target("Bundling lock, at most held", 3.0, "s"),
+    "P13": Target("Insert items, over raw COPY", 6.0, "x", POSTGRES),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A measured value in its target's unit, and the figures that it came from."""
+    """A measured value in its target's unit, and the figures that it came from.
+
+    `basis` says them to a person, `details` to a program.
+    """
 
     key: str
     value: float
+    basis: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,7 +84,7 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         return {
             "value": self.value,
-            "target": self.target.bound,
+            "target": self.target.bound_here,
             "met": self.is_met,
             "unit": self.target.unit,
             "title": self.target.title,
@@ -64,8 +92,8 @@ class Result:
         }
 
 
-def keys_here() -> list[str]:
-    """The targets that the database in use has, in their order."""
+def figures_here() -> list[str]:
+    """The keys of all figures that the database in use has, in their order."""
     return [
         key for key, target in TARGETS.items() if connection.vendor in target.databases
     ]
@@ -129,8 +157,8 @@ def table(results: list[Result]) -> Table:
             result.key,
             target.title,
             f"{result.value:.2f} {target.unit}",
-            f"{'≥' if target.at_least else '≤'} {target.bound:g} {target.unit}",
+            f"{'≥' if target.at_least else '≤'} {target.bound_here:g} {target.unit}",
             "met" if result.is_met else "MISSED",
-            ", ".join(f"{name} {value}" for name, value in result.details.items()),
+            result.basis,
         )
     return shown

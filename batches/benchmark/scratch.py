@@ -3,13 +3,15 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.db import connection
 from django.test.utils import override_settings
 
+from batches.benchmark.data import MODEL
 from batches.providers.registry import SANDBOX
 from batches.services.bulk import is_postgres
 
@@ -18,37 +20,48 @@ MOST_REQUESTS = 50_000  # the provider's bound for one batch
 
 
 @contextmanager
-def scratch_world() -> Iterator[Path]:
+def scratch_world(say: Callable[[str], None]) -> Iterator[Path]:
     """Migrated tables in a new database, and a new directory; yields the directory.
 
     Whatever `connection` did before, inside the block it stands in the new database;
     both are removed when the block ends, however it does.
     """
     directory = Path(tempfile.mkdtemp(prefix="batchsite-benchmark-"))
-    engine = override_settings(
-        SPOOL_DIR=directory / "spool",
-        BATCH_PROVIDER=SANDBOX,
-        BATCH_MAX_REQUESTS=MOST_REQUESTS,
-        STAGING=False,
-        BATCH_PROCESSING_ENABLED=True,
-        BATCH_CREATION_ENABLED=True,
-        BATCH_POLLING_ENABLED=True,
-    )
     try:
-        with engine, _scratch_database(directory):
+        with (
+            override_settings(**engine_settings(directory)),
+            _scratch_database(directory, say),
+        ):
             yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def engine_settings(directory: Path) -> dict[str, Any]:
+    """What the engine is told here, whatever this installation is set to."""
+    return {
+        "SPOOL_DIR": directory / "spool",
+        "BATCH_PROVIDER": SANDBOX,
+        "BATCH_MAX_REQUESTS": MOST_REQUESTS,
+        "OPENAI_MODEL": MODEL,
+        "STAGING": False,
+        "BATCH_PROCESSING_ENABLED": True,
+        "BATCH_CREATION_ENABLED": True,
+        "BATCH_POLLING_ENABLED": True,
+    }
+
+
 @contextmanager
-def _scratch_database(directory: Path) -> Iterator[None]:
+def _scratch_database(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
     """A database as Django's test runner makes one, under a name of its own."""
     name = f"{PREFIX}_{secrets.token_hex(6)}"
+    if not is_postgres():
+        name = str(directory / "benchmark.sqlite3")
+    say(f"making the database {name}")
     real = connection.settings_dict["NAME"]
     test = connection.settings_dict["TEST"]
     before = test["NAME"]
-    test["NAME"] = name if is_postgres() else str(directory / "benchmark.sqlite3")
+    test["NAME"] = name
     try:
         try:
             connection.creation.create_test_db(

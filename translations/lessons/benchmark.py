@@ -1,0 +1,80 @@
+"""Lessons to translate by the thousand, with the right answers: for the benchmark."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import orjson
+
+from batches.benchmark.data import Content
+from batches.models import Run
+from batches.services.collection import collect_run, start_run
+from batches.states import Trigger
+from translations.lessons.models import Course, Lesson, TextFormat
+from translations.models import DraftPart, Translation, TranslationVersion
+
+LANGUAGES = ("en", "ar")
+ITEMS_PER_LESSON = 3 * len(LANGUAGES)  # title, description and body
+BODY_SEGMENTS = 12
+PAGE = 1_000
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def collect_lessons(items: int) -> Run:
+    """Make lessons and collect a run of at most so many items, the least being six."""
+    course, _ = Course.objects.get_or_create(external_id="benchmark", title="Benchmark")
+    texts = list(_samples("en"))
+    Lesson.objects.bulk_create(
+        [
+            Lesson(
+                course=course,
+                external_id=f"benchmark-{number}",
+                title=texts[number % len(texts)],
+                description=texts[number * 7 % len(texts)],
+                body="".join(
+                    f"<p>{texts[(number * 11 + place) % len(texts)]}</p>"
+                    for place in range(BODY_SEGMENTS)
+                ),
+                body_format=TextFormat.HTML,
+            )
+            for number in range(max(1, items // ITEMS_PER_LESSON))
+        ],
+        batch_size=PAGE,
+    )
+    run = start_run(
+        "translation",
+        {"languages": list(LANGUAGES), "content": [Lesson._meta.label_lower]},
+        trigger=Trigger.COMMAND,
+    )
+    collect_run(run)
+    return run
+
+
+def right_answer(body: str) -> str:
+    """What a good translator answers to a request's body."""
+    asked = orjson.loads(orjson.loads(body)["messages"][1]["content"])
+    samples = _samples(asked["target_language"])
+    segments = [
+        {"id": segment["id"], "text": samples[segment["text"]]}
+        for segment in asked["segments"]
+    ]
+    return orjson.dumps({"segments": segments, "uncertain": []}).decode()
+
+
+@lru_cache
+def _samples(language: str) -> dict[str, str]:
+    """{source: translation} of the sample texts that are plain prose."""
+    with (SAMPLES / f"so-{language}.jsonl").open("rb") as file:
+        pairs = [orjson.loads(line) for line in file]
+    return {
+        pair["source"]: pair["target"]
+        for pair in pairs
+        if not set("<>&*[]") & set(pair["source"])
+    }
+
+
+LESSONS = Content(
+    workload="translation",
+    collect=collect_lessons,
+    answer=right_answer,
+    results=(Translation, TranslationVersion, DraftPart),
+)
