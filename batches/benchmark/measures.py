@@ -23,8 +23,8 @@ from batches.models import (
     BatchJob,
     HourlyUsage,
     ItemAttempt,
-    JobError,
     JobShare,
+    JobTally,
     OpenItem,
     Run,
     StrayLine,
@@ -283,7 +283,9 @@ def _all_figures() -> dict[str, list[Any]]:
         "attempts": list(attempts.annotate(n=Count("pk"), **sums)),
         "shares": list(JobShare.objects.order_by("pk").values(*plain)),
         "counters": list(BatchJob.objects.values(*counters, *SUMS)),
-        "errors": list(JobError.objects.order_by("pk").values("code", "count")),
+        "errors": list(
+            JobTally.objects.order_by("pk").values("error_code", "attempts")
+        ),
         "usage": list(
             HourlyUsage.objects.values(
                 "outcome", "error_code", "attempts", *SUMS
