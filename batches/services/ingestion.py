@@ -338,8 +338,8 @@ def _judge(
             answers.append(_answer(job, item, found.read, *requests.get(key, ("", ""))))
     _add_verdicts(workload, answers, outcomes)
     for key, outcome in outcomes.items():
-        if outcome.outcome != AttemptOutcome.APPLIED:
-            outcome.raw_line = _text(lines[key].line.raw)
+        # Kept of what fails, which storing may yet do.
+        outcome.raw_line = _text(lines[key].line.raw)
     return list(outcomes.values())
 
 

@@ -241,7 +241,7 @@ def _write_attempts(job: BatchJob, won: Sequence[Outcome], now: datetime) -> Non
                 o.file_kind,
                 o.line,
                 o.answer,
-                o.raw_line,
+                "" if o.outcome == AttemptOutcome.APPLIED else o.raw_line,
                 now,
             )
             for o in sorted(won, key=lambda o: o.item_id)
