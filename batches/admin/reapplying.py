@@ -15,6 +15,22 @@ from batches.services.reapply import (
 )
 
 
+def prospect_in_words(found):
+    """How many items are judged again, and why others cannot be."""
+    able = ngettext(
+        "%(count)s item is judged again; it costs nothing.",
+        "%(count)s items are judged again; it costs nothing.",
+        found.items,
+    ) % {"count": number(found.items)}
+    if not found.skipped:
+        return able
+    reasons = "; ".join(skipped_in_words(found.skipped))
+    return _("%(able)s Left as they are: %(reasons)s.") % {
+        "able": able,
+        "reasons": reasons,
+    }
+
+
 def reapply_act(says, items_of, **given):
     """The act for a kind of rows; `items_of` gives the items of any number of them."""
     return Act(
@@ -56,19 +72,3 @@ REAPPLY_RUNS = reapply_act(
     items_of=lambda *runs: failed_only(BatchItem.objects.filter(run__in=runs)),
     **REAPPLY_FAILED,
 )
-
-
-def prospect_in_words(found):
-    """How many items are judged again, and why others cannot be."""
-    able = ngettext(
-        "%(count)s item is judged again; it costs nothing.",
-        "%(count)s items are judged again; it costs nothing.",
-        found.items,
-    ) % {"count": number(found.items)}
-    if not found.skipped:
-        return able
-    reasons = "; ".join(skipped_in_words(found.skipped))
-    return _("%(able)s Left as they are: %(reasons)s.") % {
-        "able": able,
-        "reasons": reasons,
-    }

@@ -45,7 +45,8 @@ class Command(BaseCommand):
         if failing := done.failing.total():
             raise CommandError(
                 f"{counted(failing, 'answer')} still cannot be used. Mend what the "
-                "messages name and run this again, or retry the items, which costs anew."
+                "messages name and run this again, or retry the items, which costs "
+                "anew."
             )
 
     def _with_a_bar(self, items: QuerySet[BatchItem], dry_run: bool) -> Reapplied:
