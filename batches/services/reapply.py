@@ -173,7 +173,7 @@ def in_words(done: Reapplied) -> str:
     if done.stored_again:
         said.append(f"{done.stored_again:,} stored again")
     if done.follow_ups:
-        said.append(f"{done.follow_ups:,} follow-ups asked for")
+        said.append(f"follow-ups asked for: {done.follow_ups:,}")
     said += [
         f"{count:,} still failing with {code} (the first: {done.messages[code]})"
         for code, count in sorted(done.failing.items())
@@ -619,14 +619,12 @@ def _not_there(workload: Workload, follow_ups: Sequence[FollowUp]) -> list[Follo
     subjects = {follow_up.subject.object_id for follow_up in follow_ups}
     opened = OpenItem.objects.filter(workload=workload.key, object_id__in=subjects)
     under_way = set(opened.values_list("content_type_id", "object_id", "target"))
-    return [
-        follow_up
-        for follow_up in follow_ups
-        if (follow_up.parent_item_id, follow_up.target) not in there
-        and (
-            follow_up.subject.content_type_id,
-            follow_up.subject.object_id,
-            follow_up.target,
-        )
-        not in under_way
-    ]
+    left = []
+    for follow_up in follow_ups:
+        subject = follow_up.subject
+        work = (subject.content_type_id, subject.object_id, follow_up.target)
+        if (follow_up.parent_item_id, follow_up.target) in there or work in under_way:
+            continue
+        under_way.add(work)
+        left.append(follow_up)
+    return left

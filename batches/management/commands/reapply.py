@@ -79,18 +79,22 @@ def _chosen(
 
 
 def _summary(done: Reapplied, dry_run: bool) -> list[str]:
-    would = "would be" if dry_run else "are"
+    complete, store = (
+        ("Would complete", "Would store again")
+        if dry_run
+        else ("Completed", "Stored again")
+    )
     lines = []
     if done.completed:
-        failed = counted(done.completed, "failed item")
-        lines.append(f"{failed} {would} complete now.")
+        lines.append(f"{complete} {counted(done.completed, 'failed item')}.")
     if done.stored_again:
-        stored = counted(done.stored_again, "complete item")
-        lines.append(f"{stored} {would} stored again.")
+        lines.append(
+            f"{store} {counted(done.stored_again, 'item')} that had been done."
+        )
     if done.follow_ups:
-        lines.append(f"{counted(done.follow_ups, 'follow-up')} wait to be sent.")
+        lines.append(f"Asked for {counted(done.follow_ups, 'follow-up')}.")
     lines += [
-        f"{counted(count, 'answer')} cannot be used: {code}. The first: "
+        f"Still failing with {code}: {counted(count, 'item')}. The first: "
         f"{done.messages[code]}"
         for code, count in sorted(done.failing.items())
     ]
