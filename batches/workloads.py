@@ -180,6 +180,18 @@ class Workload:
         """
         return []
 
+    def store_again(self, verdicts: Sequence[Verdict]) -> list[FollowUp]:
+        """Write results of items that are done already, from the same answers judged
+        anew: what is the same stays one, and a person's work stays.
+
+        Called where it is defined (`manage.py reapply` without `--only failed`).
+        """
+        raise NotImplementedError
+
+    @property
+    def can_store_again(self) -> bool:
+        return type(self).store_again is not Workload.store_again
+
     def explain_result(
         self, *, content_type_id: int, object_id: str, target: str, item_id: int
     ) -> list[str]:

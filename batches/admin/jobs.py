@@ -30,6 +30,7 @@ from batches.admin.filters import (
 from batches.admin.history import events_panel
 from batches.admin.live import QUICK_SECONDS, STOP, Live, LiveAdmin
 from batches.admin.panels import Block, Panel, facts, row_panel, status_fact
+from batches.admin.reapplying import REAPPLY_JOBS
 from batches.models import BatchItem, BatchJob, JobShare, JobTally, Run, StrayLine
 from batches.services.requeue import failed_of_job, requeue_effect, retry_job
 from batches.services.steering import (
@@ -88,6 +89,7 @@ ACTS = (
         do=retry_job,
         effect=lambda *jobs: requeue_effect(failed_of_job(*jobs)),
     ),
+    REAPPLY_JOBS,
     Act(
         name="cancel",
         kind="cancel",
