@@ -1,0 +1,446 @@
+"""The whole pipeline under faults, steering and kills in any order, as Hypothesis picks.
+
+Everything is real: rows with real commits, and HTTP to the sandbox, whose faults are
+switched on and off on the way. A kill is an exception that nothing catches, raised
+instead of the n-th statement of a stage and of every later one, so that not even a
+`finally` of the dead process is heard of. After each step `Witness` looks at all rows
+and at the provider's books; at the end the faults go, and everything must come to rest.
+"""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+import time_machine
+from django.apps import apps
+from django.db import connection, transaction
+from django.utils import timezone
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from batches.models import BatchItem, BatchJob, Installation, OpenItem, Run
+from batches.providers.errors import ProviderError
+from batches.services import steering
+from batches.services.bundling import bundle
+from batches.services.collection import collect_runs
+from batches.services.ingestion import ingest_jobs
+from batches.services.leases import holder_name
+from batches.services.pipeline import is_idle, process_once
+from batches.services.polling import poll_jobs
+from batches.services.requeue import requeue, retry_job, retry_run
+from batches.services.submission import submit_jobs
+from batches.states import RUN_FINAL, ItemStatus, Priority, RunStatus
+from tests.batches.invariants import Books, Witness
+from tests.factories import make_paintings, make_run
+from tests.sandbox.fixtures import SandboxProcess, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# How long the sandbox delays what a fault delays, in real seconds.
+DELAY_SECONDS = 0.15
+# What the engine waits for an answer, a list and a delete, and so how far its clock is
+# moved on; all of it must stay within the ten minutes by which clocks may differ.
+TIMEOUT_SECONDS, VISIBILITY_SECONDS, DELETE_SECONDS = 10, 1, 1
+STRIDE_SECONDS = TIMEOUT_SECONDS + VISIBILITY_SECONDS + 1
+MOST_STRIDES = 40
+END_SECONDS = 60.0
+
+# The clock that a stage is told: now, when leases and waits are over, much later.
+LATENESS = (timedelta(0), timedelta(hours=1), timedelta(hours=5))
+
+STAGES: dict[str, Callable[..., object]] = {
+    "collect": lambda now: collect_runs(),
+    "bundle": lambda now: bundle(now=now),
+    "submit": lambda now: submit_jobs(now=now),
+    "poll": lambda now: poll_jobs(now=now),
+    "ingest": lambda now: ingest_jobs(now=now),
+}
+
+ONCE = ("files.create", "files.content", "batches.create", "batches.cancel")
+REPEATED = ("files.retrieve", "files.delete", "batches.list", "batches.retrieve")
+TRANSIENT = ("http_429", "http_500", "http_503")
+DELAYS = ("late_create", "late_delete", "late_validation", "list_delay")
+STATES = {
+    "wrong_key": True,
+    "no_quota": True,
+    "billing_limit": True,
+    "file_needed": True,
+    "stuck_finalizing": True,
+    "never_ending": True,
+    "expire_counted": True,
+    "empty_string_ids": True,
+    "empty_files": True,
+    "crlf": True,
+    "token_limit": {"tokens": 60},
+}
+OCCASIONS = (
+    "lost_upload_answer",
+    "lost_delete_answer",
+    "lost_create_answer",
+    "cut_download",
+    "cut_download_unannounced",
+)
+ENDINGS = ("expire_partial", "quota_gone")
+LINES = (
+    "status_code_0",
+    "duplicate_lines",
+    "missing_lines",
+    "unknown_lines",
+    "garbage_lines",
+    "raw_separators",
+    "truncated_answers",
+    "refused_answers",
+    "filtered_answers",
+    "non_json_answers",
+    "wrong_language",
+    "obey_text",
+)
+
+times = st.integers(1, 4)
+faults = st.one_of(
+    st.tuples(st.sampled_from(sorted(STATES))).map(lambda f: {f[0]: STATES[f[0]]}),
+    st.builds(lambda name, n: {name: {"times": n}}, st.sampled_from(OCCASIONS), times),
+    st.builds(
+        lambda name, n: {name: {"seconds": DELAY_SECONDS, "times": n}},
+        st.sampled_from(DELAYS),
+        times,
+    ),
+    # The client itself repeats harmless calls: the fault outlasts its three tries.
+    st.builds(
+        lambda name, on: {name: {"retry_after": 0.01, "on": on, "times": 3}},
+        st.sampled_from(TRANSIENT),
+        st.sampled_from(REPEATED),
+    ),
+    st.builds(
+        lambda name, on, n: {name: {"on": on, "times": n}},
+        st.sampled_from(("http_409", "http_500", "http_502", "reset")),
+        st.sampled_from(ONCE),
+        times,
+    ),
+    st.builds(
+        lambda name, share: {name: {"share": share}},
+        st.sampled_from(ENDINGS),
+        st.sampled_from((0, 0.5)),
+    ),
+    st.builds(lambda s: {"expire_after": {"seconds": s}}, st.sampled_from((0.0, 0.05))),
+    st.builds(
+        lambda name, n: {name: {"rate": 1, "times": n}}, st.sampled_from(LINES), times
+    ),
+    st.builds(lambda name: {name: {"rate": 0.4}}, st.sampled_from(LINES)),
+    st.builds(
+        lambda status, n: {"failed_lines": {"rate": 1, "status": status, "times": n}},
+        st.sampled_from((400, 401, 403, 404, 429, 500, 503)),
+        times,
+    ),
+    st.builds(
+        lambda status: {"all_lines_fail": {"status": status}},
+        st.sampled_from((400, 429, 500)),
+    ),
+)
+titles = st.sampled_from(("a lake", "TOO LARGE", "SKIP", "STORE BUG", "JUDGE BUG"))
+lateness = st.sampled_from(LATENESS)
+picks = st.integers(0, 9)
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+@contextmanager
+def killed_at(statement: int) -> Iterator[None]:
+    """Let only so many statements reach the database; the block dies at the next."""
+    executed = 0
+
+    def execute(run: Callable[..., Any], *given: Any) -> Any:
+        nonlocal executed
+        executed += 1
+        if executed > statement:
+            raise Killed
+        return run(*given)
+
+    with suppress(Killed), connection.execute_wrapper(execute):
+        yield
+
+
+class Pipeline(RuleBasedStateMachine):
+    """One installation with an empty database, and a sandbox that others use too."""
+
+    sandbox: ClassVar[SandboxProcess]
+    settings: ClassVar[Any]
+    gone_pid: ClassVar[int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        empty_the_tables()
+        self.sandbox.clear_faults()
+        self.witness = Witness(Books(self.sandbox))
+        self.clock = time_machine.travel(timezone.now(), tick=True)
+        self.traveller = self.clock.start()
+        self.strides = 0
+        self.is_sound = True
+
+    # --- asking for work --------------------------------------------------------------
+
+    @rule(title=titles, count=st.integers(1, 5))
+    def make_subjects(self, title: str, count: int) -> None:
+        make_paintings(*[title if n == 0 else f"a hill {n}" for n in range(count)])
+
+    @rule(
+        limit=st.one_of(st.none(), st.integers(1, 4)),
+        priority=st.sampled_from(Priority),
+        follow_ups=st.integers(0, 2),
+        may_wait=st.booleans(),
+    )
+    def ask_for_captions(self, **given: Any) -> None:
+        make_run(**given)
+
+    # --- stages -----------------------------------------------------------------------
+
+    @rule(late=lateness, again=st.booleans())
+    def collect(self, late: timedelta, again: bool) -> None:
+        self.run_stage("collect", late, again)
+
+    @rule(late=lateness, again=st.booleans(), size=st.sampled_from((1, 2, 3, 1000)))
+    def bundle(self, late: timedelta, again: bool, size: int) -> None:
+        self.settings.BATCH_MAX_REQUESTS = size
+        self.run_stage("bundle", late, again)
+
+    @rule(late=lateness, again=st.booleans())
+    def submit(self, late: timedelta, again: bool) -> None:
+        self.run_stage("submit", late, again)
+
+    @rule(late=lateness, again=st.booleans(), is_patient=st.booleans())
+    def poll(self, late: timedelta, again: bool, is_patient: bool) -> None:
+        if is_patient:
+            self.wait_for_the_provider()
+        self.run_stage("poll", late, again)
+
+    @rule(late=lateness, again=st.booleans())
+    def ingest(self, late: timedelta, again: bool) -> None:
+        self.run_stage("ingest", late, again)
+
+    @rule(passes=st.integers(1, 4))
+    def process(self, passes: int) -> None:
+        for _ in range(passes):
+            process_once()
+            self.wait_for_the_provider()
+
+    @rule(stage=st.sampled_from(sorted(STAGES)), late=lateness, at=st.integers(0, 60))
+    def kill(self, stage: str, late: timedelta, at: int) -> None:
+        with killed_at(at):
+            self.run_stage(stage, late, False)
+        # What it held it holds on, as a process of this host that is gone.
+        BatchJob.objects.filter(
+            lease_owner=holder_name(), lease_until__isnull=False
+        ).update(lease_owner=f"{socket.gethostname()[:60]}:{self.gone_pid}:1")
+
+    @rule(pick=picks)
+    def another_host_takes_a_job_and_is_silent(self, pick: int) -> None:
+        job = chosen(BatchJob.objects.unfinished(), pick)
+        if job:
+            BatchJob.objects.filter(pk=job.pk).update(
+                lease_owner="elsewhere:1:1",
+                lease_until=timezone.now() + timedelta(minutes=30),
+                lease_epoch=job.lease_epoch + 1,
+            )
+
+    def run_stage(self, stage: str, late: timedelta, again: bool) -> None:
+        for _ in range(1 + again):
+            with suppress(ProviderError):
+                STAGES[stage](timezone.now() + late)
+
+    # --- the provider and the clock ---------------------------------------------------
+
+    @rule(fault=faults)
+    def fault(self, fault: dict[str, Any]) -> None:
+        self.sandbox.faults(**fault)
+
+    @rule()
+    def no_faults(self) -> None:
+        self.sandbox.clear_faults()
+
+    @rule()
+    def time_passes(self) -> None:
+        self.wait_for_the_provider()
+        if self.strides < MOST_STRIDES:
+            self.strides += 1
+            self.traveller.shift(timedelta(seconds=STRIDE_SECONDS))
+
+    def wait_for_the_provider(self) -> None:
+        """Until the provider has done what is asked of it, or a fault holds it up.
+
+        What a fault delays comes within that delay: the engine's bounds say so.
+        """
+        delays = {"never_ending", "stuck_finalizing", *DELAYS}
+        if delays & self.sandbox.faults().keys() or self.has_lost_a_create():
+            threading.Event().wait(2 * DELAY_SECONDS)
+            return
+        installation = Installation.objects.first()
+        if installation:
+            books, key = self.witness.books, installation.public_id.hex
+            wait_for(lambda: all(batch.is_final for batch in books.batches(key)))
+
+    def has_lost_a_create(self) -> bool:
+        """Whether a create may be under way although its fault is used up."""
+        return BatchJob.objects.filter(
+            create_sent_at__isnull=False, provider_batch_id__isnull=True
+        ).exists()
+
+    # --- steering ---------------------------------------------------------------------
+
+    @rule(
+        act=st.sampled_from(("pause_run", "resume_run", "cancel_run")),
+        pick=picks,
+    )
+    def steer_run(self, act: str, pick: int) -> None:
+        run = chosen(Run.objects.all(), pick)
+        if run:
+            with suppress(steering.NotPossible, ProviderError):
+                getattr(steering, act)(run, by="amina")
+
+    @rule(pick=picks, priority=st.sampled_from(Priority))
+    def reorder(self, pick: int, priority: Priority) -> None:
+        run = chosen(Run.objects.unfinished(), pick)
+        if run:
+            steering.set_priority(run, priority, by="amina")
+
+    @rule(
+        act=st.sampled_from(("cancel_job", "submit_now", "check_now", "process_now")),
+        pick=picks,
+    )
+    def steer_job(self, act: str, pick: int) -> None:
+        job = chosen(BatchJob.objects.all(), pick)
+        if job:
+            with suppress(steering.NotPossible, ProviderError):
+                getattr(steering, act)(job, by="amina")
+
+    @rule(pick=picks)
+    def retry_failed_of_a_run(self, pick: int) -> None:
+        run = chosen(Run.objects.all(), pick)
+        if run:
+            with suppress(steering.NotPossible):
+                retry_run(run, by="amina")
+
+    @rule(pick=picks)
+    def retry_failed_of_a_job(self, pick: int) -> None:
+        job = chosen(BatchJob.objects.all(), pick)
+        if job:
+            with suppress(steering.NotPossible):
+                retry_job(job, by="amina")
+
+    @rule()
+    def retry_all_that_failed(self) -> None:
+        requeue(BatchItem.objects.filter(status=ItemStatus.FAILED), by="amina")
+
+    # --- what holds -------------------------------------------------------------------
+
+    @invariant()
+    def everything_agrees(self) -> None:
+        self.is_sound = False
+        self.witness.look()
+        self.is_sound = True
+
+    def teardown(self) -> None:
+        try:
+            self.sandbox.clear_faults()
+            if self.is_sound:
+                self.come_to_rest()
+        finally:
+            self.clock.stop()
+
+    def come_to_rest(self) -> None:
+        """Without faults all ends, and nothing of it is open."""
+        for run in Run.objects.filter(paused_at__isnull=False).exclude(
+            status__in=RUN_FINAL
+        ):
+            steering.resume_run(run, by="amina")
+        deadline = time.monotonic() + END_SECONDS
+        while not is_idle():
+            for stage in STAGES:
+                self.wait_for_the_provider()
+                self.run_stage(stage, timedelta(days=1), False)
+                self.witness.look()
+            self.traveller.shift(timedelta(seconds=1))
+            if self.has_lost_a_create():
+                self.traveller.shift(timedelta(seconds=STRIDE_SECONDS))
+            assert time.monotonic() < deadline, left_over()
+        assert not OpenItem.objects.exists()
+        assert not Run.objects.exclude(status__in=RUN_FINAL).exists()
+        assert not Run.objects.filter(status=RunStatus.COLLECTING).exists()
+
+
+def chosen(rows: Any, pick: int) -> Any:
+    """A row by its place, counted round; None where there is none."""
+    found = list(rows.order_by("pk"))
+    return found[pick % len(found)] if found else None
+
+
+def left_over() -> str:
+    jobs = BatchJob.objects.unfinished().values_list("pk", "status", "waiting_reason")
+    waiting = OpenItem.objects.values_list("pk", "job", "run__status")
+    return f"not at rest: jobs {list(jobs)}, items {list(waiting)}"
+
+
+def empty_the_tables() -> None:
+    """Every example begins with nothing, in real commits, on either database.
+
+    Constraints between these tables are checked at the end of a transaction, so their
+    order does not matter. Keys go on counting: no two examples share a custom_id.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        for label in ("gallery", "batches"):
+            for model in apps.get_app_config(label).get_models():
+                cursor.execute(f'DELETE FROM "{model._meta.db_table}"')
+
+
+@pytest.fixture
+def pipeline(sandbox, settings, monkeypatch):
+    """The machine, on this test's database and sandbox."""
+    settings.PROVIDER_TIMEOUT_SECONDS = TIMEOUT_SECONDS
+    settings.PROVIDER_VISIBILITY_SECONDS = VISIBILITY_SECONDS
+    settings.PROVIDER_DELETE_SECONDS = DELETE_SECONDS
+    # Chunks of two lines, so that a small job is left in the middle too.
+    monkeypatch.setattr("batches.services.ingestion.CHUNK_LINES", 2)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    Pipeline.sandbox, Pipeline.settings = sandbox, settings
+    Pipeline.gone_pid = ended.pid
+    return Pipeline
+
+
+def run_examples(machine: type[Pipeline], *, examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=hypothesis_settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_nothing_is_lost_or_paid_twice_whatever_happens(pipeline):
+    run_examples(pipeline, examples=25, steps=25)
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_or_paid_twice_however_long_it_goes_on(pipeline):
+    run_examples(pipeline, examples=100, steps=50)
