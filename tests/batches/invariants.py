@@ -42,7 +42,6 @@ from batches.states import (
 from tests.gallery.models import Caption
 from tests.sandbox.fixtures import FINAL, SandboxProcess
 
-
 UNDER_WAY = {RunStatus.PENDING, RunStatus.PROCESSING}
 
 
@@ -203,11 +202,11 @@ class Witness:
         for key, status in BatchItem.objects.values_list("pk", "status"):
             before = self.items.get(key)
             if before is not None:
-                assert status in REACHABLE[before], f"item {key}: {before} to {status}"
+                assert status in REACHABLE[before], f"item {key}: {before}, {status}"
             self.items[key] = ItemStatus(status)
 
     def _held_runs_sent_nothing(self) -> None:
-        """No job was made since the last look with items of a run held all the while."""
+        """No job that is new since the last look has items of a run held all along."""
         for share in JobShare.objects.select_related("run", "job"):
             why = self.held.get(share.run_id)
             if share.job_id not in self.jobs and why and why == _why_held(share.run):
@@ -251,12 +250,13 @@ def _status_of(run: Run) -> RunStatus:
 
 
 def _why_held(run: Run) -> str:
-    """Why nothing of a run may get into a new job; empty where it may."""
+    """Why nothing of a run may get into a new job; empty where it may.
+
+    Retrying failed items of a cancelled run takes it up again.
+    """
     if run.paused_at:
         return f"paused at {run.paused_at}"
-    if run.cancelled_at and not run.events.filter(
-        kind=EventKind.RUN_RETRY, created_at__gte=run.cancelled_at
-    ):
+    if run.cancelled_at:
         return f"cancelled at {run.cancelled_at}"
     return ""
 
