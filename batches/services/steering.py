@@ -115,9 +115,9 @@ def cancel_run(run: Run, *, by: str) -> Run:
 
     Items in a job shared with other runs go on and are applied, and so are results
     that are being read; what comes back of them, or asks for more, does not go out but
-    ends at the next bundling. Raises NotPossible for a run that is finished, and ProviderError
-    when a batch could not be cancelled there: what is wanted of each job is written
-    down first, and polling tries again.
+    ends at the next bundling. Raises NotPossible for a run that is finished, and
+    ProviderError when a batch could not be cancelled there: what is wanted of each job
+    is written down first, and polling tries again.
     """
     _check_unfinished(run)
     now = timezone.now()
