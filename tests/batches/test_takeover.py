@@ -6,8 +6,6 @@ a gate before the provider, or a lock in the database, keeps it in the middle of
 
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +14,6 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import psutil
 import pytest
 import time_machine
 from django.apps import apps
@@ -40,11 +37,10 @@ from batches.services.settlement import (
 from batches.services.submission import submit_job, submit_jobs
 from batches.states import Intent, JobStatus
 from tests.batches.invariants import Books, check_bills, check_results
-from tests.databases import django_url, find_postgres
+from tests.batches.workers import Worker, engine, tests_database
 from tests.driving import work_off
 from tests.factories import make_job
 from tests.gallery.models import Caption
-from tests.processes import ROOT, clean_environment
 from tests.sandbox.fixtures import SandboxProcess, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -236,63 +232,18 @@ def gate(sandbox: SandboxProcess) -> Iterator[Gate]:
         yield gate
 
 
-class Worker:
-    """`manage.py process_batches` on this test's database, as another process."""
-
-    def __init__(self, gate: Gate, directory: Path) -> None:
-        name = connection.settings_dict["NAME"]
-        env = clean_environment(
-            DATABASE_URL=django_url(find_postgres().url, name),
-            DATA_DIR=str(directory),
-            SANDBOX_URL=gate.url,
-            **ENGINE,
-        )
-        self.log = directory / "worker.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "process_batches"],
-                cwd=ROOT,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-
-    def suspend(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-        stopped = psutil.Process(self.process.pid)
-        wait_for(lambda: stopped.status() == psutil.STATUS_STOPPED)
-
-    def wake_up(self) -> str:
-        """Let it go on to its end; what it said. It must not have failed."""
-        self.process.send_signal(signal.SIGCONT)
-        status = self.process.wait(60)
-        said = self.log.read_text()
-        assert status == 0, said
-        assert "Traceback" not in said
-        return said
-
-
-ENGINE = {
-    "SECRET_KEY": "only-for-tests",
-    "DEBUG": "true",
-    "BATCH_PROVIDER": "sandbox",
-    "BATCHSITE_APPS": "tests.gallery",
-}
-
-
 @pytest.fixture
 def start_worker(gate: Gate, tmp_path: Path) -> Iterator[Callable[[], Worker]]:
     started: list[Worker] = []
 
     def start() -> Worker:
-        started.append(Worker(gate, tmp_path))
+        env = engine(tests_database(), gate.url, tmp_path)
+        started.append(Worker("process_batches", env=env, directory=tmp_path))
         return started[-1]
 
     yield start
     for worker in started:
-        worker.process.kill()
-        worker.process.wait()
+        worker.kill()
 
 
 def the_batches(sandbox: SandboxProcess) -> list:
@@ -432,7 +383,7 @@ def test_who_was_suspended_in_its_last_commit_ends_the_job_or_leaves_it_whole(
     wait_for(lambda: waiting_for_locks() == 1)
 
     if fate == signal.SIGKILL:
-        worker.process.kill()
+        worker.kill()
     else:
         worker.wake_up()
     other.join(60)
