@@ -17,10 +17,18 @@ from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import is_idle
 from batches.services.polling import poll_jobs
 from batches.services.recount import recount
+from batches.services.steering import cancel_run
 from batches.services.submission import submit_jobs
 from batches.states import JobStatus, RunStatus
 from tests.batches.invariants import Books, check_bills, check_results
-from tests.batches.workers import Worker, engine, tests_database
+from tests.batches.workers import (
+    Worker,
+    engine,
+    in_thread,
+    row_locked,
+    tests_database,
+    waiting_for_locks,
+)
 from tests.factories import make_collected_run, make_paintings, make_run
 from tests.gallery.models import Caption
 from tests.sandbox.fixtures import SandboxProcess, wait_for
@@ -182,6 +190,7 @@ def each_answer_came_once(sandbox: SandboxProcess, *, items: int) -> None:
     assert recount(repair=False) == []
 
 
+@pytest.mark.slow
 def test_two_processes_at_the_same_jobs_share_the_work(sandbox, start):
     run = make_collected_run(items=40, follow_ups=1)
     given = {
@@ -199,6 +208,7 @@ def test_two_processes_at_the_same_jobs_share_the_work(sandbox, start):
     each_answer_came_once(sandbox, items=80)
 
 
+@pytest.mark.slow
 def test_two_clusters_at_the_same_jobs_share_the_work(sandbox, start):
     given = {
         "database_url": tests_database(),
@@ -244,6 +254,7 @@ IMPATIENT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
 def test_two_installations_of_one_account_leave_each_other_alone(
     sandbox, start, tmp_path
@@ -282,6 +293,33 @@ def test_two_installations_of_one_account_leave_each_other_alone(
         for line in batch.lines
     )
     assert executed == Counter(str(key) for key in theirs["items"])
+
+
+def test_what_comes_back_while_its_run_is_cancelled_is_not_lost(sandbox, settings):
+    sandbox.faults(expire_partial={"share": 0})
+    settings.BATCH_MAX_REQUESTS = 2
+    run = make_collected_run(items=2)
+    bundle()
+    submit_jobs(now=timezone.now())
+    (job,) = BatchJob.objects.all()
+    wait_for(lambda: poll_jobs(now=later()) or _is(job, JobStatus.COMPLETED))
+    make_paintings("the one that waits")
+    Run.objects.filter(pk=run.pk).update(collected_at=None)
+    collect_run(Run.objects.get(pk=run.pk))
+    (waiting,) = OpenItem.objects.filter(job__isnull=True)
+
+    with row_locked(BatchItem, waiting.pk):
+        cancelling = in_thread(lambda: cancel_run(run, by="amina"))
+        wait_for(lambda: waiting_for_locks() == 1)
+        reading = in_thread(lambda: ingest_jobs(now=later()))
+        wait_for(lambda: BatchItem.objects.filter(job__isnull=True).count() == 3)
+    for thread in (cancelling, reading):
+        thread.join(30)
+    bundle()
+
+    run.refresh_from_db()
+    assert recount(repair=False) == []
+    assert (run.status, run.unsent_cancelled) == (RunStatus.CANCELLED, 3)
 
 
 def _is(job: BatchJob, status: JobStatus) -> bool:

@@ -8,7 +8,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timedelta
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 import time_machine
 from django.apps import apps
-from django.db import connection, transaction
 from django.utils import timezone
 
 from batches.errors import LostLease
@@ -37,7 +36,14 @@ from batches.services.settlement import (
 from batches.services.submission import submit_job, submit_jobs
 from batches.states import Intent, JobStatus
 from tests.batches.invariants import Books, check_bills, check_results
-from tests.batches.workers import Worker, engine, tests_database
+from tests.batches.workers import (
+    Worker,
+    engine,
+    in_thread,
+    row_locked,
+    tests_database,
+    waiting_for_locks,
+)
 from tests.driving import work_off
 from tests.factories import make_job
 from tests.gallery.models import Caption
@@ -264,6 +270,7 @@ def ends_with_each_answer_once(sandbox: SandboxProcess, job: BatchJob) -> None:
     assert recount(repair=False) == []
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_who_was_suspended_in_its_upload_takes_its_file_away(
     sandbox, gate, start_worker
@@ -284,6 +291,7 @@ def test_who_was_suspended_in_its_upload_takes_its_file_away(
     ends_with_each_answer_once(sandbox, job)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.parametrize(
     "arrives", ["before the look", "after the delete", "after the new create"]
@@ -314,6 +322,7 @@ def test_a_create_that_was_under_way_with_a_suspended_holder_pays_nothing_twice(
     ends_with_each_answer_once(sandbox, job)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_who_was_suspended_between_the_two_files_applies_nothing_more(
     sandbox, gate, start_worker
@@ -355,8 +364,7 @@ def test_two_who_download_the_same_file_both_have_it_whole(sandbox, tmp_path):
     def download() -> None:
         sizes.append(get_provider("sandbox").download(job.output_file_id, path))
 
-    slow = threading.Thread(target=in_thread, args=[download])
-    slow.start()
+    slow = in_thread(download)
     wait_for(lambda: any(part.stat().st_size for part in folder.glob("*.part")))
     download()
     whole = path.read_bytes()
@@ -368,18 +376,18 @@ def test_two_who_download_the_same_file_both_have_it_whole(sandbox, tmp_path):
     assert list(folder.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.parametrize("fate", [signal.SIGCONT, signal.SIGKILL])
 def test_who_was_suspended_in_its_last_commit_ends_the_job_or_leaves_it_whole(
     sandbox, start_worker, fate
 ):
     job = at(JobStatus.COMPLETED)
-    with run_locked():
+    with row_locked(Run, job.shares.get().run_id):
         worker = start_worker()
         wait_for(lambda: waiting_for_locks() == 1)
         worker.suspend()
-    other = threading.Thread(target=in_thread, args=[lambda: ingest_jobs(now=later())])
-    other.start()
+    other = in_thread(lambda: ingest_jobs(now=later()))
     wait_for(lambda: waiting_for_locks() == 1)
 
     if fate == signal.SIGKILL:
@@ -392,44 +400,6 @@ def test_who_was_suspended_in_its_last_commit_ends_the_job_or_leaves_it_whole(
     assert sum(HourlyUsage.objects.values_list("attempts", flat=True)) == 3
     check_results()
     assert recount(repair=False) == []
-
-
-def in_thread(work: Callable[[], object]) -> None:
-    try:
-        work()
-    finally:
-        connection.close()
-
-
-@contextmanager
-def run_locked() -> Iterator[None]:
-    """Somebody else holds the rows of all runs, so that no job can end."""
-    locked, done = threading.Event(), threading.Event()
-
-    def lock() -> None:
-        with transaction.atomic():
-            list(Run.objects.select_for_update())
-            locked.set()
-            done.wait(60)
-
-    holder = threading.Thread(target=in_thread, args=[lock])
-    holder.start()
-    assert locked.wait(10)
-    try:
-        yield
-    finally:
-        done.set()
-        holder.join(10)
-
-
-def waiting_for_locks() -> int:
-    """How many sessions of this database wait for a lock that another has."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND wait_event_type = 'Lock'"
-        )
-        return cursor.fetchone()[0]
 
 
 def test_an_intent_to_cancel_outlives_its_holder(sandbox):

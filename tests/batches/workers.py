@@ -3,10 +3,13 @@
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from django.db import connection
+from django.db import connection, models, transaction
 
 from tests.databases import django_url, find_postgres
 from tests.processes import ROOT, clean_environment
@@ -32,6 +35,50 @@ def engine(
         BATCHSITE_APPS="tests.gallery",
         **variables,
     )
+
+
+def in_thread(work: Callable[[], object]) -> threading.Thread:
+    """Start this in a thread with a database connection of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@contextmanager
+def row_locked(model: type[models.Model], pk: int) -> Iterator[None]:
+    """Somebody else holds this row: who wants to write it waits for the block's end."""
+    locked, done = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with transaction.atomic():
+            model._default_manager.select_for_update().get(pk=pk)
+            locked.set()
+            done.wait(60)
+
+    holder = in_thread(lock)
+    assert locked.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        holder.join(10)
+
+
+def waiting_for_locks() -> int:
+    """How many sessions of this PostgreSQL database wait for a lock of another."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
 
 
 class Worker:
