@@ -23,10 +23,10 @@ from batches.states import JobStatus, RunStatus
 from tests.batches.invariants import Books, check_bills, check_results
 from tests.batches.workers import (
     Worker,
+    database_of_the_tests,
     engine,
     in_thread,
     row_locked,
-    tests_database,
     waiting_for_locks,
 )
 from tests.factories import make_collected_run, make_paintings, make_run
@@ -194,7 +194,7 @@ def each_answer_came_once(sandbox: SandboxProcess, *, items: int) -> None:
 def test_two_processes_at_the_same_jobs_share_the_work(sandbox, start):
     run = make_collected_run(items=40, follow_ups=1)
     given = {
-        "database_url": tests_database(),
+        "database_url": database_of_the_tests(),
         "sandbox_url": sandbox.url,
         "BATCH_MAX_REQUESTS": "3",
     }
@@ -211,7 +211,7 @@ def test_two_processes_at_the_same_jobs_share_the_work(sandbox, start):
 @pytest.mark.slow
 def test_two_clusters_at_the_same_jobs_share_the_work(sandbox, start):
     given = {
-        "database_url": tests_database(),
+        "database_url": database_of_the_tests(),
         "sandbox_url": sandbox.url,
         "BATCH_MAX_REQUESTS": "5",
     }
@@ -268,7 +268,7 @@ def test_two_installations_of_one_account_leave_each_other_alone(
     }
     start("other", "migrate", "--run-syncdb", "-v0", **elsewhere).finish()
     start("other", "shell", "--verbosity=0", "--command", CONTENT, **elsewhere).finish()
-    here = {**elsewhere, "database_url": tests_database()}
+    here = {**elsewhere, "database_url": database_of_the_tests()}
     sandbox.faults(lost_create_answer=2, reset={"on": ["batches.create"], "times": 2})
 
     workers = [

@@ -38,10 +38,10 @@ from batches.states import Intent, JobStatus
 from tests.batches.invariants import Books, check_bills, check_results
 from tests.batches.workers import (
     Worker,
+    database_of_the_tests,
     engine,
     in_thread,
     row_locked,
-    tests_database,
     waiting_for_locks,
 )
 from tests.driving import work_off
@@ -243,7 +243,7 @@ def start_worker(gate: Gate, tmp_path: Path) -> Iterator[Callable[[], Worker]]:
     started: list[Worker] = []
 
     def start() -> Worker:
-        env = engine(tests_database(), gate.url, tmp_path)
+        env = engine(database_of_the_tests(), gate.url, tmp_path)
         started.append(Worker("process_batches", env=env, directory=tmp_path))
         return started[-1]
 

@@ -16,7 +16,7 @@ from tests.processes import ROOT, clean_environment
 from tests.sandbox.fixtures import wait_for
 
 
-def tests_database() -> str:
+def database_of_the_tests() -> str:
     """The PostgreSQL database that this test itself is connected to, as a URL."""
     return django_url(find_postgres().url, str(connection.settings_dict["NAME"]))
 
