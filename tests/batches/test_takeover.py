@@ -162,7 +162,7 @@ def work_off_from(now: datetime) -> None:
 
 
 class Gate:
-    """A proxy before the sandbox that keeps one request back until it is let through."""
+    """A proxy before the sandbox: it keeps one request back until it is let through."""
 
     def __init__(self, sandbox: SandboxProcess) -> None:
         self.port = sandbox.port
