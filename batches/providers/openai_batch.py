@@ -9,6 +9,7 @@ an error of the HTTP library, not of the client.
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -186,14 +187,34 @@ class BatchProvider:
         """Stream a file to disk and return its length in bytes.
 
         `to` appears whole or not at all. Raises IncompleteDownload when what came is
-        not as long as the provider says the file is.
+        not as long as the provider says the file is, or has no folder to go to.
         """
         expected = self.file(file_id).bytes
-        part = to.with_name(to.name + ".part")
+        # A name of its own: whoever held the job before may still be at the same file.
+        part = to.with_name(f"{to.name}.{uuid.uuid4().hex}.part")
+        try:
+            received = self._stream(file_id, part)
+            if received == expected:
+                part.replace(to)
+        except FileNotFoundError as err:
+            raise IncompleteDownload(
+                f"File {file_id} has nowhere to go: {to.parent} was removed meanwhile, "
+                "as when another process ends the job."
+            ) from err
+        if received != expected:
+            part.unlink(missing_ok=True)
+            raise IncompleteDownload(
+                f"File {file_id} came down with {received:,} of {expected:,} bytes; "
+                "it is downloaded again."
+            )
+        return received
+
+    def _stream(self, file_id: str, to: Path) -> int:
+        """Write what comes of a file, as it comes; the number of bytes."""
         received = 0
         with (
             self._told(),
-            part.open("wb") as out,
+            to.open("wb") as out,
             self._once.files.with_streaming_response.content(file_id) as answer,
         ):
             for block in answer.iter_bytes(BLOCK_BYTES):
@@ -201,13 +222,6 @@ class BatchProvider:
                 received += len(block)
             out.flush()
             os.fsync(out.fileno())
-        if received != expected:
-            part.unlink()
-            raise IncompleteDownload(
-                f"File {file_id} came down with {received:,} of {expected:,} bytes; "
-                "it is downloaded again."
-            )
-        part.replace(to)
         return received
 
     @contextmanager

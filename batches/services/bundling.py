@@ -22,6 +22,7 @@ from batches.services.bulk import is_postgres, one_of
 from batches.services.events import record_event
 from batches.services.lifecycle import move_items, refresh_run
 from batches.services.rendering import worst_case_nanos
+from batches.services.settlement import cancel_waiting
 from batches.signals import announce
 from batches.states import EventKind, ItemStatus, Priority
 
@@ -56,6 +57,7 @@ def bundle(*, now: datetime | None = None) -> list[BatchJob]:
     jobs: list[BatchJob] = []
     with transaction.atomic():
         take_bundling_lock()
+        _end_what_nobody_wants(now)
         for group, waits_for in _groups(now):
             if waits_for:
                 _say_what_waits(group, waits_for, now)
@@ -75,6 +77,14 @@ def bundle(*, now: datetime | None = None) -> list[BatchJob]:
             job.items_total,
         )
     return jobs
+
+
+def _end_what_nobody_wants(now: datetime) -> None:
+    """What answers and endings put into the pool after their run was cancelled."""
+    cancelled = Run.objects.unfinished().filter(cancelled_at__isnull=False)
+    for run in cancelled.order_by("pk"):
+        if cancel_waiting(run, now=now):
+            refresh_run(run.pk, now=now)
 
 
 def take_bundling_lock() -> None:

@@ -337,6 +337,8 @@ def _commit_page(run: Run, order: Order, draft: Draft) -> bool:
                 subjects=subjects,
                 items=locked.items_collected + len(draft.new),
             )
+            # Here, and not after: nobody would come back to a run without items.
+            refresh_run(run.pk, now=now)
     return True
 
 

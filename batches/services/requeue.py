@@ -7,6 +7,7 @@ from datetime import datetime
 import orjson
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from batches.models import BatchItem, BatchJob, JobShare, OpenItem, Run
@@ -139,12 +140,20 @@ def _requeue_page(keys: list[int], now: datetime) -> int:
             attempts=0,
             error_code="",
         )
+        _take_up_again({item.run_id for item in items}, now)
         for run_id, count in sorted(Counter(item.run_id for item in items).items()):
             record_event(EventKind.RUN_RETRY, now=now, run=run_id, items=count)
             refresh_run(run_id, now=now)
         if items:
             announce("bundle")
     return len(items)
+
+
+def _take_up_again(run_ids: set[int], now: datetime) -> None:
+    """Runs that were cancelled go on with what is sent again, and collect no more."""
+    Run.objects.filter(pk__in=run_ids, cancelled_at__isnull=False).update(
+        cancelled_at=None, collected_at=Coalesce(F("collected_at"), now)
+    )
 
 
 def _one_of_each_work(items: list[BatchItem]) -> list[BatchItem]:

@@ -1,4 +1,4 @@
-"""Settle: what happens to a job's items and figures when it ends."""
+"""Settle: what happens to items and figures when a job ends, or a run is cancelled."""
 
 import logging
 from collections.abc import Callable
@@ -6,12 +6,22 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
-from batches.models import BatchJob, HourlyUsage, JobTally, OpenItem, Run
+from batches.models import (
+    BatchItem,
+    BatchJob,
+    HourlyUsage,
+    ItemAttempt,
+    JobTally,
+    OpenItem,
+    Run,
+)
 from batches.services.events import record_event
 from batches.services.failures import Failure
 from batches.services.lifecycle import (
+    move_items,
     move_job,
     refresh_run,
     run_figures,
@@ -19,7 +29,7 @@ from batches.services.lifecycle import (
 )
 from batches.services.outcomes import Outcome, write_outcomes
 from batches.services.spool import remove_job_dir
-from batches.states import AttemptOutcome, EventKind, Intent, JobStatus
+from batches.states import AttemptOutcome, EventKind, Intent, ItemStatus, JobStatus
 from batches.workloads import get_workload
 
 log = logging.getLogger(__name__)
@@ -130,6 +140,44 @@ def cancel_unsent(job: BatchJob) -> None:
             reason="cancelled before sending",
             now=timezone.now(),
         )
+
+
+def cancel_waiting(run: Run, *, now: datetime) -> int:
+    """End the items of a run that are in no job; each keeps an attempt that says so.
+
+    The caller's transaction holds the bundling lock. Results that are read meanwhile
+    may put further items into the pool: only those taken out here are ended.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {OpenItem._meta.db_table} "  # noqa: S608
+            "WHERE run_id = %s AND job_id IS NULL RETURNING item_id",
+            [run.pk],
+        )
+        taken = [item_id for (item_id,) in cursor.fetchall()]
+    for start in range(0, len(taken), PAGE):
+        page = taken[start : start + PAGE]
+        move_items(
+            BatchItem.objects.filter(pk__in=page),
+            ItemStatus.PENDING,
+            ItemStatus.CANCELLED,
+            now=now,
+            error_code="cancelled",
+        )
+        ItemAttempt.objects.bulk_create(
+            ItemAttempt(
+                item_id=item_id,
+                outcome=AttemptOutcome.CANCELLED,
+                error_code="cancelled",
+                error_message="Cancelled before it was sent.",
+                created_at=now,
+            )
+            for item_id in page
+        )
+    Run.objects.filter(pk=run.pk).update(
+        unsent_cancelled=F("unsent_cancelled") + len(taken)
+    )
+    return len(taken)
 
 
 def _settle(job: BatchJob, ending: Callable[[int], Ending]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 from django.conf import settings
 
+from batches.errors import LostLease
 from batches.models import BatchJob, ItemRequest
 
 PAGE = 2_000
@@ -27,9 +28,19 @@ def write_input_file(job: BatchJob) -> Path:
     """Write the requests of a job's open items as batch input lines, in key order.
 
     The stored body goes in as it is; it was rendered once, canonically. Flat memory: a
-    page of requests at a time. The file appears whole or not at all.
+    page of requests at a time. The file appears whole or not at all, under a name of
+    this holder's own. Raises LostLease when another process ended the job meanwhile.
     """
-    path = job_dir(job) / f"{job.submission_number}.jsonl"
+    try:
+        return _write_input_file(job)
+    except FileNotFoundError as err:
+        raise LostLease(
+            f"The folder of job {job.pk} is gone: another process ended the job."
+        ) from err
+
+
+def _write_input_file(job: BatchJob) -> Path:
+    path = job_dir(job) / f"{job.submission_number}-{job.lease_epoch}.jsonl"
     part = path.with_suffix(".part")
     url = orjson.dumps(job.endpoint)
     with part.open("wb") as out:

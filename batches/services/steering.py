@@ -6,25 +6,24 @@ would do, in items and dollars, for the question before it.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from batches.errors import BatchError
-from batches.models import BatchItem, BatchJob, ItemAttempt, OpenItem, Run
+from batches.models import BatchJob, OpenItem, Run
 from batches.providers.errors import ProviderError
 from batches.providers.pricing import batch_rate
 from batches.services.bundling import take_bundling_lock
 from batches.services.events import audit
 from batches.services.ingestion import ingest_job
 from batches.services.leases import held
-from batches.services.lifecycle import move_items, refresh_run
+from batches.services.lifecycle import refresh_run
 from batches.services.polling import poll_job
 from batches.services.rendering import worst_case_nanos
-from batches.services.settlement import cancel_unsent
+from batches.services.settlement import cancel_unsent, cancel_waiting
 from batches.services.submission import submit_job
 from batches.signals import announce
 from batches.states import (
@@ -32,9 +31,7 @@ from batches.states import (
     JOB_FINAL,
     RUN_FINAL,
     TO_SUBMIT,
-    AttemptOutcome,
     Intent,
-    ItemStatus,
     JobStatus,
     Priority,
 )
@@ -116,17 +113,18 @@ def cancel_effect(*runs: Run) -> Effect:
 def cancel_run(run: Run, *, by: str) -> Run:
     """End a run: what waits is cancelled, and the jobs that are its alone.
 
-    Items in a job shared with other runs go on and are applied, and so are results that
-    are being read. Raises NotPossible for a run that is finished, and ProviderError
-    when a batch could not be cancelled there: what is wanted of each job is written
-    down first, and polling tries again.
+    Items in a job shared with other runs go on and are applied, and so are results
+    that are being read; what comes back of them, or asks for more, does not go out but
+    ends at the next bundling. Raises NotPossible for a run that is finished, and
+    ProviderError when a batch could not be cancelled there: what is wanted of each job
+    is written down first, and polling tries again.
     """
     _check_unfinished(run)
     now = timezone.now()
     with transaction.atomic():
         take_bundling_lock()
         _mark_run(run, "cancel", by=by, cancelled_at=now)
-        _cancel_waiting(run, now)
+        cancel_waiting(run, now=now)
         jobs = [
             job
             for job in BatchJob.objects.unfinished().filter(shares__run=run)
@@ -135,6 +133,7 @@ def cancel_run(run: Run, *, by: str) -> Run:
         ]
         for job in jobs:
             _want_cancelled(job, by=by)
+        refresh_run(run.pk, now=now)
     trouble: ProviderError | None = None
     for job in jobs:
         try:
@@ -146,31 +145,6 @@ def cancel_run(run: Run, *, by: str) -> Run:
         raise trouble
     run.refresh_from_db()
     return run
-
-
-def _cancel_waiting(run: Run, now: datetime) -> None:
-    """End the items of a run that are in no job; each keeps an attempt that says so."""
-    waiting = OpenItem.objects.filter(run=run, job__isnull=True)
-    attempts = [
-        ItemAttempt(
-            item_id=item_id,
-            outcome=AttemptOutcome.CANCELLED,
-            error_code="cancelled",
-            error_message="Cancelled before it was sent.",
-            created_at=now,
-        )
-        for item_id in waiting.values_list("item_id", flat=True)
-    ]
-    ended = move_items(
-        BatchItem.objects.filter(pk__in=waiting.values("item_id")),
-        ItemStatus.PENDING,
-        ItemStatus.CANCELLED,
-        now=now,
-        error_code="cancelled",
-    )
-    ItemAttempt.objects.bulk_create(attempts, batch_size=PAGE)
-    waiting.delete()
-    Run.objects.filter(pk=run.pk).update(unsent_cancelled=F("unsent_cancelled") + ended)
 
 
 def _check_unfinished(run: Run) -> None:
