@@ -102,6 +102,7 @@ def _dollars() -> Setting:
 OVERRIDABLE: dict[str, Setting] = {
     "BATCH_CREATE_INTERVAL": _cron(),
     "BATCH_CREATION_ENABLED": _switch(),
+    "BATCH_MAX_ATTEMPTS": _whole(1, 10),
     "BATCH_MAX_REQUESTS": _whole(1, 50_000),
     "BATCH_MAX_WAIT_MINUTES": _whole(0, 1_440),
     "BATCH_MIN_SIZE": _whole(1, 50_000),

@@ -147,6 +147,18 @@ class AttemptOutcome(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+# What an attempt's outcome makes of its item; those of BACK go out again.
+ITEM_AFTER: dict[AttemptOutcome, ItemStatus] = {
+    AttemptOutcome.APPLIED: ItemStatus.COMPLETE,
+    AttemptOutcome.SPLIT: ItemStatus.COMPLETE,
+    AttemptOutcome.FAILED: ItemStatus.FAILED,
+    AttemptOutcome.RETURNED: ItemStatus.PENDING,
+    AttemptOutcome.RETRIED: ItemStatus.PENDING,
+    AttemptOutcome.CANCELLED: ItemStatus.CANCELLED,
+}
+BACK = (AttemptOutcome.RETURNED, AttemptOutcome.RETRIED)
+
+
 class FileKind(models.IntegerChoices):
     """Which of a batch's two result files a line stood in."""
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
 from django.utils.module_loading import autodiscover_modules
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -79,28 +80,31 @@ class Request:
     context: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer as it came, with all that is needed to judge it without a database."""
+class Answer(msgspec.Struct, gc=False):
+    """One answer as it came, with all that is needed to judge it without a database.
+
+    `body` and `context` are those of the request. What it is about (the last four) is
+    known when its verdict is stored, not yet when it is judged: what judging needs of
+    the subject belongs into the request's context.
+    """
 
     item_id: int
-    content_type_id: int
-    object_id: str
-    target: str
     provider: str
     model: str
     is_sandbox: bool
     text: str
-    finish_reason: str
-    refusal: str
-    fingerprint: str
-    prompt_version_id: int | None
-    body: str
-    context: str
+    finish_reason: str = ""
+    refusal: str = ""
+    fingerprint: str = ""
+    body: str = ""
+    context: str = ""
+    content_type_id: int = 0
+    object_id: str = ""
+    target: str = ""
+    prompt_version_id: int | None = None
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(msgspec.Struct):
     """What a workload makes of one answer.
 
     With `error_code` the item ends failed with it; else it is complete and `result`
@@ -168,6 +172,25 @@ class Workload:
     def store(self, verdicts: Sequence[Verdict]) -> list[FollowUp]:
         """Write results in bulk, inside the transaction that ends their items."""
         raise NotImplementedError
+
+    def split(self, answer: Answer) -> list[FollowUp]:
+        """The same work in smaller requests, for an answer that was cut off twice.
+
+        None where it cannot be cut: then the item fails.
+        """
+        return []
+
+    def store_again(self, verdicts: Sequence[Verdict]) -> list[FollowUp]:
+        """Write results of items that are done already, from the same answers judged
+        anew: what is the same stays one, and a person's work stays.
+
+        Called where it is defined (`manage.py reapply` without `--only failed`).
+        """
+        raise NotImplementedError
+
+    @property
+    def can_store_again(self) -> bool:
+        return type(self).store_again is not Workload.store_again
 
     def explain_result(
         self, *, content_type_id: int, object_id: str, target: str, item_id: int

@@ -1,8 +1,8 @@
 """Translations of any field of any registered model, in any language.
 
 A unit (`Translation`) is one field of one row in one language; what was ever said for
-it stands in its versions, which never change. A long text comes in parts, which wait in
-a draft until none is missing.
+it stands in its versions, whose wording never changes. A long text comes in parts,
+which wait in a draft until none is missing.
 """
 
 from django.conf import settings
@@ -122,11 +122,12 @@ class Translation(models.Model):
 
 
 class TranslationVersion(models.Model):
-    """One wording of a unit, by a machine or a person; insert-only.
+    """One wording of a unit, by a machine or a person; the wording never changes.
 
     `segments` is `[{"id", "source_hash", "text"}, …]` in order: what a change of the
     source is compared with, segment by segment. `findings` is what the automatic checks
-    said: `[{"code", "severity", "message", "segment", …}, …]`.
+    said: `[{"code", "severity", "message", "segment", …}, …]`; newer checks may say
+    something else of it.
     """
 
     translation = models.ForeignKey(

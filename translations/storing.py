@@ -14,7 +14,7 @@ from django.utils import timezone
 from batches import config
 from batches.services.bulk import insert_rows, reserve_keys, update_rows
 from batches.workloads import Answer
-from translations.judging import Judged, check_whole
+from translations.judging import Judged, check_whole, pretended
 from translations.models import (
     DraftPart,
     Origin,
@@ -118,6 +118,82 @@ def store_judged(results: Sequence[tuple[Answer, Judged]]) -> None:
     )
 
 
+def store_judged_again(results: Sequence[tuple[Answer, Judged]]) -> None:
+    """Store results of items that are done already, from their answers judged anew.
+
+    Where the wording is the same its version stays the only one, with what the checks
+    say of it now; if it waits for review, it is published where that is allowed by now.
+    Another wording becomes a version, as that of a new answer does. A long text that is
+    whole is left as it is; while it is a draft, its parts are stored again.
+    """
+    units = _find_units(_unit_key(*result) for result in results)
+    made = _versions_made(results, units)
+    parts = _parts_there(units)
+    differing, same = [], []
+    for answer, judged in results:
+        unit = units.get(_unit_key(answer, judged))
+        version = made.get((unit.pk, answer.item_id)) if unit else None
+        if judged.parts > 1:
+            if unit and (unit.pk, judged.source_hash, judged.part) in parts:
+                differing.append((answer, judged))
+            continue
+        if version:
+            _keep_mark(version, judged)
+        if unit and version and version.text == judged.text:
+            same.append(NewVersion(unit, answer, judged, key=version.pk))
+        else:
+            differing.append((answer, judged))
+    _check_anew(same, timezone.now())
+    if differing:
+        store_judged(differing)
+
+
+def _versions_made(
+    results: Sequence[tuple[Answer, Judged]], units: dict[UnitKey, Translation]
+) -> dict[tuple[int, int | None], TranslationVersion]:
+    """{(unit, item): the newest version that the item made of the unit}."""
+    rows = TranslationVersion.objects.filter(
+        translation__in=[unit.pk for unit in units.values()],
+        item__in=[answer.item_id for answer, _ in results],
+    )
+    return {(row.translation_id, row.item_id): row for row in rows.order_by("number")}
+
+
+def _parts_there(units: dict[UnitKey, Translation]) -> set[tuple[int, str, int]]:
+    """(unit, source hash, number) of parts that wait for others of their text."""
+    drafts = [unit.pk for unit in units.values() if unit.parts_total]
+    rows = DraftPart.objects.filter(translation__in=drafts)
+    return set(rows.values_list("translation_id", "source_hash", "number"))
+
+
+def _keep_mark(version: TranslationVersion, judged: Judged) -> None:
+    """What was pretended stays so: an answer that was applied is kept unsigned."""
+    mark = pretended()
+    if mark.code in {finding.code for finding in judged.findings}:
+        return
+    if mark.code in {finding["code"] for finding in version.findings}:
+        judged.findings.append(mark)
+
+
+def _check_anew(same: Sequence[NewVersion], now: datetime) -> None:
+    """Write what the checks say now of versions that are there."""
+    publish = config.get("TRANSLATION_PUBLISH")
+    published = []
+    for version in same:
+        unit = version.unit
+        waits = unit.status == ReviewStatus.PENDING_REVIEW
+        if waits and unit.latest_id == version.key:
+            _publish_where_allowed(version, is_stale=unit.is_stale, publish=publish)
+            if unit.status == ReviewStatus.PUBLISHED:
+                published.append(_unit_row(unit, now))
+    update_rows(
+        TranslationVersion,
+        ("findings", "errors", "warnings", "score", "checks_version"),
+        [(version.key, *_checked(version)) for version in same],
+    )
+    update_rows(Translation, UNIT_FIELDS, published)
+
+
 def _unit_key(answer: Answer, judged: Judged) -> UnitKey:
     return (answer.content_type_id, answer.object_id, judged.field, judged.language)
 
@@ -151,6 +227,7 @@ def _locked_units(
 
 
 def _find_units(wanted: Iterable[UnitKey]) -> dict[UnitKey, Translation]:
+    """Those of these units that are there, locked in key order."""
     wanted = set(wanted)
     rows = Translation.objects.select_for_update().filter(
         object_id__in={object_id for _, object_id, _, _ in wanted},
@@ -235,7 +312,15 @@ def _take_version(version: NewVersion, *, is_stale: bool, publish: str) -> None:
     unit.is_stale = is_stale
     unit.is_sandbox = version.answer.is_sandbox
     unit.status = ReviewStatus.PENDING_REVIEW
-    is_clean = not judged.findings
+    _publish_where_allowed(version, is_stale=is_stale, publish=publish)
+
+
+def _publish_where_allowed(
+    version: NewVersion, *, is_stale: bool, publish: str
+) -> None:
+    """Make a version its unit's published one, unless a person keeps another."""
+    unit = version.unit
+    is_clean = not version.judged.findings
     may_publish = {"review": False, "clean": is_clean, "all": not version.errors}[
         publish
     ]
@@ -268,12 +353,20 @@ def _version_row(version: NewVersion, now: datetime) -> tuple[object, ...]:
         answer.model,
         answer.prompt_version_id,
         answer.is_sandbox,
+        *_checked(version),
+        now,
+    )
+
+
+def _checked(version: NewVersion) -> tuple[object, ...]:
+    """What the checks say: the columns from `findings` to `checks_version`."""
+    judged = version.judged
+    return (
         [finding.to_json() for finding in judged.findings],
         version.errors,
         version.warnings,
         _score(judged.findings, judged),
         CHECKS_VERSION,
-        now,
     )
 
 

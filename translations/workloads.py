@@ -26,7 +26,7 @@ from translations.options import TranslationOptions
 from translations.prompt import SYSTEM_PROMPT, TranslationResult, build_body
 from translations.segments import to_json
 from translations.selection import Wanted, content_type_of, entries_of, rows_in_need
-from translations.storing import store_judged
+from translations.storing import store_judged, store_judged_again
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +117,10 @@ class TranslationWorkload(Workload):
     def store(self, verdicts: Sequence[Verdict]) -> list[FollowUp]:
         store_judged([(verdict.answer, verdict.result) for verdict in verdicts])
         _log_stored(verdicts)
+        return []
+
+    def store_again(self, verdicts: Sequence[Verdict]) -> list[FollowUp]:
+        store_judged_again([(verdict.answer, verdict.result) for verdict in verdicts])
         return []
 
     def explain_result(

@@ -23,8 +23,8 @@ from batches.models import (
     HourlyUsage,
     ItemAttempt,
     ItemRequest,
-    JobError,
     JobShare,
+    JobTally,
     OpenItem,
     PromptVersion,
     Run,
@@ -48,7 +48,7 @@ admin.site.index = index
 admin.site.index_template = "admin/batches/index.html"
 
 SEEN_BY_OPERATORS = [BatchItem, BatchJob, Event, HourlyUsage, ItemAttempt, ItemRequest]
-SEEN_BY_OPERATORS += [JobError, JobShare, OpenItem, PromptVersion, Run, StrayLine]
+SEEN_BY_OPERATORS += [JobTally, JobShare, OpenItem, PromptVersion, Run, StrayLine]
 
 ship(
     OPERATOR,

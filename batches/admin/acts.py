@@ -16,7 +16,7 @@ from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from batches.admin import selection
 from batches.admin.display import cost, list_url, number, row_url
@@ -38,7 +38,8 @@ class Act:
 
     `kind` is the act's name in the service that says which acts are possible; `says` is
     what it does, for the question; `done` one word for the answer. `effect` takes any
-    number of rows; `do` takes one, and `by`.
+    number of rows, `in_words` puts it; `do` takes one row, and `by`, and `tells` puts
+    what came of it where that is not the same for every row.
     """
 
     name: str
@@ -49,6 +50,8 @@ class Act:
     permission: str
     do: Callable
     effect: Callable
+    in_words: Callable | None = None  # default: items, and the most they may cost
+    tells: Callable | None = None
     is_grave: bool = False
 
 
@@ -59,6 +62,7 @@ class ActsAdmin:
     """
 
     acts = ()
+    act_column = gettext_lazy("Progress")  # of the rows that the question shows
     confirm_template = "admin/batches/confirm_act.html"
 
     def allowed_acts(self, request):
@@ -80,12 +84,16 @@ class ActsAdmin:
 
     def render_change_form(self, request, context, *args, obj=None, **kwargs):
         if obj is not None:
+            possible = self.possible_acts(obj, context)
             context["act_buttons"] = [
-                (act, act.kind in context["live"].acts)
-                for act in self.allowed_acts(request)
+                (act, act.kind in possible) for act in self.allowed_acts(request)
             ]
             context["list_url"] = list_url(self.model)
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def possible_acts(self, row, context):
+        """The kinds that the page of this row offers now."""
+        return context["live"].acts
 
     def act_view(self, request, name, token):
         """Ask, and then do it."""
@@ -120,7 +128,7 @@ class ActsAdmin:
                 "title": self._question(act, rows),
                 "media": self.media,
                 "act": act,
-                "effect": effect_in_words(effect),
+                "effect": (act.in_words or effect_in_words)(effect),
                 "panels": [self._rows_panel(rows)],
                 "back_url": self._back_url(rows),
             },
@@ -141,7 +149,7 @@ class ActsAdmin:
     def _rows_panel(self, rows):
         panel = Panel(
             title=self.opts.verbose_name_plural,
-            columns=[self.opts.verbose_name, _("Status"), _("Progress")],
+            columns=[self.opts.verbose_name, _("Status"), self.act_column],
             rows=[self.act_row(row) for row in rows[:ROWS_SHOWN]],
             empty=_("None of them is there any more."),
         )
@@ -153,32 +161,35 @@ class ActsAdmin:
         return panel
 
     def act_row(self, row):
-        """What the question shows of a row: link, status, progress."""
+        """What the question shows of a row: link, status, and `act_column`."""
         raise NotImplementedError
 
     def _back_url(self, rows):
         if len(rows) == 1:
-            return row_url(self.model, rows[0].public_id)
+            return row_url(self.model, getattr(rows[0], "public_id", rows[0].pk))
         return list_url(self.model)
 
     def _carry_out(self, request, act, rows):
         by = request.user.get_username()
         deadline = time.monotonic() + ACT_SECONDS
-        worked, refused, failed = 0, [], []
+        worked, told, refused, failed = 0, [], [], []
         left = []
         for position, row in enumerate(rows):
             if time.monotonic() > deadline:
                 left = rows[position:]
                 break
             try:
-                act.do(row, by=by)
+                outcome = act.do(row, by=by)
                 worked += 1
+                if act.tells:
+                    told.append(f"{row}: {act.tells(outcome)}")
             except ProviderError as err:
                 failed.append(str(err))
             except BatchError as err:
                 refused.append(str(err))
         self._report(request, act, worked, len(rows))
         for level, reasons in (
+            (messages.INFO, told),
             (messages.WARNING, refused),
             (messages.ERROR, failed),
         ):

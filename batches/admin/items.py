@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from batches.admin.acts import ActsAdmin
 from batches.admin.base import KeysetAdmin
 from batches.admin.display import (
     EMPTY,
@@ -30,6 +31,7 @@ from batches.admin.filters import (
     whole_key,
 )
 from batches.admin.panels import Block, Panel, facts, status_fact
+from batches.admin.reapplying import REAPPLY_ITEMS
 from batches.admin.subjects import name_subjects
 from batches.errors import UnknownWorkload
 from batches.models import (
@@ -41,6 +43,7 @@ from batches.models import (
     PromptVersion,
     Run,
 )
+from batches.services.reapply import possible_for_item
 from batches.states import AttemptOutcome, ItemStatus
 from batches.workloads import get_workload
 
@@ -74,7 +77,9 @@ class SubjectColumn:
 
 
 @admin.register(BatchItem)
-class BatchItemAdmin(SubjectColumn, ItemLinks, KeysetAdmin):
+class BatchItemAdmin(SubjectColumn, ItemLinks, ActsAdmin, KeysetAdmin):
+    acts = (REAPPLY_ITEMS,)
+    act_column = gettext_lazy("Error")
     list_display = [
         "id",
         "status_label",
@@ -121,6 +126,16 @@ class BatchItemAdmin(SubjectColumn, ItemLinks, KeysetAdmin):
     @admin.display(description=gettext_lazy("finished"))
     def finished(self, item):
         return moment(item.finished_at)
+
+    def act_row(self, item):
+        return (
+            row_link(BatchItem, item.pk, str(item)),
+            status_badge(ItemStatus, item.status),
+            item.error_code or EMPTY,
+        )
+
+    def possible_acts(self, item, context):
+        return possible_for_item(item)
 
     def panels(self, request, item):
         panels = [item_panel(request, item), became_panel(item)]

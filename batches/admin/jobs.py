@@ -1,7 +1,7 @@
 """Jobs: what stands at the provider, what was read of it, and what fitted nowhere."""
 
 from django.contrib import admin
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -30,7 +30,8 @@ from batches.admin.filters import (
 from batches.admin.history import events_panel
 from batches.admin.live import QUICK_SECONDS, STOP, Live, LiveAdmin
 from batches.admin.panels import Block, Panel, facts, row_panel, status_fact
-from batches.models import BatchItem, BatchJob, JobError, JobShare, Run, StrayLine
+from batches.admin.reapplying import REAPPLY_JOBS
+from batches.models import BatchItem, BatchJob, JobShare, JobTally, Run, StrayLine
 from batches.services.requeue import failed_of_job, requeue_effect, retry_job
 from batches.services.steering import (
     cancel_job,
@@ -88,6 +89,7 @@ ACTS = (
         do=retry_job,
         effect=lambda *jobs: requeue_effect(failed_of_job(*jobs)),
     ),
+    REAPPLY_JOBS,
     Act(
         name="cancel",
         kind="cancel",
@@ -303,7 +305,10 @@ def shares_panel(job):
 
 def errors_panel(job):
     counts = (
-        job.error_counts.values("code").annotate(total=Sum("count")).order_by("-total")
+        job.tallies.exclude(error_code="")
+        .values(code=F("error_code"))
+        .annotate(total=Sum("attempts"))
+        .order_by("-total")
     )
     if not counts:
         return None
@@ -406,9 +411,9 @@ class JobShareAdmin(ReadOnlyAdmin):
         return cost(share.cost_usd, share.job.provider)
 
 
-@admin.register(JobError)
-class JobErrorAdmin(ReadOnlyAdmin):
-    list_display = ["id", "code", "count", "job_link", "run_link"]
+@admin.register(JobTally)
+class JobTallyAdmin(ReadOnlyAdmin):
+    list_display = ["id", "outcome", "error_code", "attempts", "job_link", "run_link"]
     list_filter = [JobFilter, RunFilter]
     ordering = ["-pk"]
 

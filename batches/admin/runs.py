@@ -30,6 +30,7 @@ from batches.admin.history import events_panel
 from batches.admin.items import failures_panel
 from batches.admin.live import QUICK_SECONDS, STOP, Live, LiveAdmin
 from batches.admin.panels import Block, Panel, facts, status_fact
+from batches.admin.reapplying import REAPPLY_RUNS
 from batches.admin.waiting import run_waits_for
 from batches.models import BatchItem, BatchJob, JobShare, Run
 from batches.models.money import to_usd
@@ -110,6 +111,7 @@ ACTS = (
         do=retry_run,
         effect=lambda *runs: requeue_effect(failed_of_run(*runs)),
     ),
+    REAPPLY_RUNS,
     Act(
         name="cancel",
         kind="cancel",

@@ -23,8 +23,8 @@ from batches.models import (
     BatchJob,
     HourlyUsage,
     ItemAttempt,
-    JobError,
     JobShare,
+    JobTally,
     OpenItem,
     Run,
     StrayLine,
@@ -262,7 +262,6 @@ def _lose_checkpoint(job: BatchJob) -> None:
         processed_at=None,
         checkpoint_file_id="",
         checkpoint_bytes=None,
-        checkpoint_offset=0,
         checkpoint_line=0,
         lines_read=0,
     )
@@ -284,7 +283,9 @@ def _all_figures() -> dict[str, list[Any]]:
         "attempts": list(attempts.annotate(n=Count("pk"), **sums)),
         "shares": list(JobShare.objects.order_by("pk").values(*plain)),
         "counters": list(BatchJob.objects.values(*counters, *SUMS)),
-        "errors": list(JobError.objects.order_by("pk").values("code", "count")),
+        "errors": list(
+            JobTally.objects.order_by("pk").values("error_code", "attempts")
+        ),
         "usage": list(
             HourlyUsage.objects.values(
                 "outcome", "error_code", "attempts", *SUMS

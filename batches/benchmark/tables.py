@@ -12,8 +12,8 @@ from batches.models import (
     HourlyUsage,
     ItemAttempt,
     ItemRequest,
-    JobError,
     JobShare,
+    JobTally,
     OpenItem,
     Run,
     StrayLine,
@@ -31,7 +31,7 @@ ENGINE: Models = (
     ItemRequest,
     Event,
     ItemAttempt,
-    JobError,
+    JobTally,
     StrayLine,
     HourlyUsage,
 )

@@ -5,7 +5,7 @@ from batches.models.config import ConfigOverride, Installation, SyncedSchedule
 from batches.models.history import AuditEntry, Event
 from batches.models.hold import Alert, Hold
 from batches.models.item import BatchItem, ItemAttempt, ItemRequest, OpenItem
-from batches.models.job import BatchJob, JobError, JobShare, StrayLine
+from batches.models.job import BatchJob, JobShare, JobTally, StrayLine
 from batches.models.prompt import PromptVersion
 from batches.models.run import Run
 from batches.models.usage import HourlyUsage
@@ -23,7 +23,7 @@ __all__ = [
     "Installation",
     "ItemAttempt",
     "ItemRequest",
-    "JobError",
+    "JobTally",
     "JobShare",
     "OpenItem",
     "PromptVersion",

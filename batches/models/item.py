@@ -279,6 +279,9 @@ class ItemAttempt(models.Model):
         verbose_name=_("prompt"),
     )
     model_snapshot = models.CharField(_("model snapshot"), max_length=100, blank=True)
+    system_fingerprint = models.CharField(
+        _("system fingerprint"), max_length=100, blank=True
+    )
     raised_limit = models.PositiveIntegerField(
         _("raised output limit"),
         null=True,

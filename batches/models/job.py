@@ -11,7 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from batches.models.money import to_usd
 from batches.models.run import Run
 from batches.querysets import BatchJobQuerySet
-from batches.states import AT_PROVIDER, JOB_FINAL, Intent, JobStatus, StrayKind
+from batches.states import (
+    AT_PROVIDER,
+    JOB_FINAL,
+    AttemptOutcome,
+    Intent,
+    JobStatus,
+    StrayKind,
+)
 
 
 def new_token() -> str:
@@ -79,8 +86,9 @@ class BatchJob(models.Model):
     checkpoint_bytes = models.BigIntegerField(
         null=True, blank=True, help_text="Length of that file at the provider."
     )
-    checkpoint_offset = models.BigIntegerField(default=0)
-    checkpoint_line = models.PositiveIntegerField(default=0)
+    checkpoint_line = models.PositiveIntegerField(
+        default=0, help_text="How many of its lines, in the items' order, are applied."
+    )
     lines_read = models.PositiveIntegerField(default=0)
     times_reread = models.PositiveSmallIntegerField(
         default=0, help_text="How often its files were read anew for lacking lines."
@@ -246,25 +254,42 @@ class JobShare(models.Model):
         return to_usd(self.cost_nanos)
 
 
-class JobError(models.Model):
-    """How often one error code ended items of a run in a job."""
+class JobTally(models.Model):
+    """What attempts at a run's items in a job came to: how many, and their sums.
+
+    Kept while results are read, so that the hourly rollup and the screens add up a few
+    rows of these and never the attempts.
+    """
 
     job = models.ForeignKey(
-        BatchJob, on_delete=models.CASCADE, related_name="error_counts"
+        BatchJob,
+        on_delete=models.CASCADE,
+        related_name="tallies",
+        verbose_name=_("job"),
     )
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="error_counts")
-    code = models.CharField(_("error"), max_length=64)
-    count = models.PositiveIntegerField(_("count"), default=0)
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="tallies", verbose_name=_("run")
+    )
+    outcome = models.CharField(_("outcome"), max_length=16, choices=AttemptOutcome)
+    error_code = models.CharField(_("error"), max_length=64, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    input_tokens = models.BigIntegerField(_("input tokens"), default=0)
+    cached_tokens = models.BigIntegerField(_("cached tokens"), default=0)
+    output_tokens = models.BigIntegerField(_("output tokens"), default=0)
+    cost_nanos = models.BigIntegerField(_("cost (nano-dollars)"), default=0)
 
     class Meta:
-        verbose_name = _("error count")
-        verbose_name_plural = _("error counts")
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
         constraints = [
-            models.UniqueConstraint(name="joberror_once", fields=["job", "run", "code"])
+            models.UniqueConstraint(
+                name="jobtally_once", fields=["job", "run", "outcome", "error_code"]
+            )
         ]
 
     def __str__(self) -> str:
-        return f"{self.count} × {self.code} in job {self.job_id}"
+        what = f"{self.outcome} {self.error_code}".rstrip()
+        return f"{self.attempts} × {what} in job {self.job_id}"
 
 
 class StrayLine(models.Model):

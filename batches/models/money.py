@@ -1,6 +1,6 @@
 """Money is kept as whole nano-dollars, so that sums are exact on every database."""
 
-from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 NANOS = Decimal(1_000_000_000)
 
@@ -8,11 +8,6 @@ NANOS = Decimal(1_000_000_000)
 def to_nanos(usd: Decimal) -> int:
     """Round half up to a nano-dollar."""
     return int((usd * NANOS).to_integral_value(ROUND_HALF_UP))
-
-
-def to_nanos_up(usd: Decimal) -> int:
-    """Round up to a nano-dollar, as a reservation must."""
-    return int((usd * NANOS).to_integral_value(ROUND_CEILING))
 
 
 def to_usd(nanos: int) -> Decimal:

@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q
 
 from batches.errors import BatchError
-from batches.models import BatchItem, BatchJob, Event, ItemAttempt, JobError, Run
+from batches.models import BatchItem, BatchJob, Event, ItemAttempt, JobTally, Run
 from batches.models.money import to_usd
 from batches.providers.registry import is_sandbox
 from batches.services.lifecycle import RunFigures, run_figures
@@ -48,13 +48,14 @@ class Explanation:
 def explain(kind: str, key: str) -> Explanation:
     """Explain `run`, `job` or `item` by its number (a run or job also by its UUID)."""
     if kind == "run":
-        return explain_run(_find(Run, key))
+        return explain_run(find_row(Run, key))
     if kind == "job":
-        return explain_job(_find(BatchJob, key))
-    return explain_item(_find(BatchItem, key))
+        return explain_job(find_row(BatchJob, key))
+    return explain_item(find_row(BatchItem, key))
 
 
-def _find(model: type[Any], key: str) -> Any:
+def find_row(model: type[Any], key: str) -> Any:
+    """A run, job or item by its number, or a public id; raises NotFound."""
     name = model._meta.verbose_name
     try:
         query = Q(pk=int(key))
@@ -205,7 +206,7 @@ def explain_item(item: BatchItem) -> Explanation:
             target=item.target,
             item_id=item.pk,
         ),
-        next_step=_next_for_item(status),
+        next_step=_next_for_item(item, status),
     )
 
 
@@ -244,7 +245,12 @@ def _item_history(
     return sorted(history, key=lambda entry: entry[0])
 
 
-def _next_for_item(status: ItemStatus) -> str:
+def _next_for_item(item: BatchItem, status: ItemStatus) -> str:
+    if status == ItemStatus.FAILED and item.error_code == "apply_error":
+        return (
+            f"Mend the workload, then run `reapply --job {item.job_id} --only failed`: "
+            "the answer is stored, and nothing is paid again."
+        )
     return {
         ItemStatus.PENDING: "It goes out with the next job: run `process_batches`.",
         ItemStatus.IN_JOB: "Its job is under way: `explain job` says how far.",
@@ -256,7 +262,8 @@ def _next_for_item(status: ItemStatus) -> str:
 
 def _errors(of: Q) -> str:
     counts: dict[str, int] = {}
-    for code, count in JobError.objects.filter(of).values_list("code", "count"):
+    failures = JobTally.objects.filter(of).exclude(error_code="")
+    for code, count in failures.values_list("error_code", "attempts"):
         counts[code] = counts.get(code, 0) + count
     return ", ".join(f"{count} × {code}" for code, count in sorted(counts.items()))
 

@@ -6,8 +6,7 @@ failed request has its HTTP status and error body under `response`, and one that
 ran has `response` null and a top-level `error`.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import msgspec
 
@@ -15,59 +14,70 @@ import msgspec
 NOT_EXECUTED = frozenset({"batch_expired", "batch_cancelled"})
 
 
-class _ErrorBody(msgspec.Struct):
+_NUL = rb"\u0000"
+# A count that no column could hold is no count.
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=2_000_000_000)]
+_Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
+
+
+class _ErrorBody(msgspec.Struct, gc=False):
     code: str | int | None = None
     type: str | None = None
     message: str | None = None
 
 
-class _Response(msgspec.Struct):
-    status_code: int | None = None
-    body: msgspec.Raw = msgspec.Raw(b"null")
+class _Message(msgspec.Struct, gc=False):
+    content: str | None = None
+    refusal: str | None = None
 
 
-class _Line(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _InputDetails(msgspec.Struct, gc=False):
+    cached_tokens: _Tokens | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    prompt_tokens: _Tokens = 0
+    completion_tokens: _Tokens = 0
+    prompt_tokens_details: _InputDetails | None = None
+
+
+class _Body(msgspec.Struct, gc=False):
+    """A chat completion, or the body of a refusal, which has only `error`."""
+
+    choices: list[_Choice] | None = None
+    model: str | None = None
+    usage: _Usage | None = None
+    system_fingerprint: str | None = None
+    error: _ErrorBody | None = None
+
+
+class _Response(msgspec.Struct, gc=False):
+    status_code: _Status | None = None
+    body: _Body | None = None
+
+
+class _Line(msgspec.Struct, gc=False):
     custom_id: str
     response: _Response | None = None
     error: _ErrorBody | None = None
 
 
-class _Message(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
+class _OddLine(msgspec.Struct, gc=False):
+    """What can be had of a line whose response is of no documented shape."""
+
+    custom_id: str
 
 
-class _Choice(msgspec.Struct):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _InputDetails | None = None
-
-
-class _Chat(msgspec.Struct):
-    choices: list[_Choice] = []
-    model: str | None = None
-    usage: _Usage | None = None
-    system_fingerprint: str | None = None
-
-
-class _Refused(msgspec.Struct):
-    error: _ErrorBody | None = None
-
-
-@dataclass(slots=True)
-class ResultLine:
+class ResultLine(msgspec.Struct, gc=False):
     """What a line says. `error_code` is empty exactly where there is an answer.
 
     Tokens are the provider's own count; `cached_tokens` are part of `input_tokens`.
+    `number` is its 1-based place in its file, where that is known.
     """
 
     custom_id: str
@@ -82,61 +92,119 @@ class ResultLine:
     fingerprint: str = ""
     error_code: str = ""
     error_message: str = ""
+    number: int | None = None
 
 
-_decode_line = msgspec.json.Decoder(_Line).decode
-_decode_chat = msgspec.json.Decoder(_Chat).decode
-_decode_refused = msgspec.json.Decoder(_Refused).decode
+_OTHER_TEXTS = (
+    "custom_id",
+    "finish_reason",
+    "refusal",
+    "model",
+    "fingerprint",
+    "error_code",
+    "error_message",
+)
+
+_decode = msgspec.json.Decoder(_Line).decode
+_decode_odd = msgspec.json.Decoder(_OddLine).decode
 
 
-def read_line(raw: bytes) -> ResultLine | None:
+def read_line(raw: bytes, number: int | None = None) -> ResultLine | None:
     """Read one line of a chat batch; None where not even its custom_id can be read."""
     try:
-        line = _decode_line(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    read = ResultLine(custom_id=line.custom_id)
-    if line.response is None:
-        error = line.error or _ErrorBody(code="no_response")
-        read.error_code = _code(error, "no_response")
-        read.error_message = error.message or "The line has neither response nor error."
-        return read
-    read.http_status = line.response.status_code
-    try:
-        if read.http_status == 200 and line.error is None:
-            _read_chat(line.response.body, read)
-        else:
-            _read_refused(line, read)
+        line = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        read.error_code = "unreadable_answer"
-        read.error_message = f"The answer's body is not as documented: {err}"
+        read = _read_odd(raw, err)
+    else:
+        read = _read(line)
+    if read is not None:
+        read.number = number
+        if _NUL in raw:
+            _without_nul(read)
     return read
 
 
-def _read_chat(body: Any, read: ResultLine) -> None:
-    chat = _decode_chat(body)
-    read.model = chat.model or ""
-    read.fingerprint = chat.system_fingerprint or ""
-    if chat.usage:
-        read.input_tokens = chat.usage.prompt_tokens
-        read.output_tokens = chat.usage.completion_tokens
-        if details := chat.usage.prompt_tokens_details:
-            read.cached_tokens = details.cached_tokens or 0
-    if not chat.choices:
+def _without_nul(read: ResultLine) -> None:
+    """PostgreSQL takes no NUL in a text; a model may write one, escaped."""
+    read.text = read.text.replace("\0", "\ufffd")
+    for name in _OTHER_TEXTS:
+        if value := getattr(read, name):
+            setattr(read, name, value.replace("\0", "\ufffd"))
+
+
+def _read(line: _Line) -> ResultLine:
+    response = line.response
+    if response is None:
+        return _not_answered(line.custom_id, line.error)
+    if response.status_code != 200 or line.error is not None:
+        return _refused(line.custom_id, response, line.error)
+    body = response.body
+    if body is None or not body.choices:
+        read = ResultLine(line.custom_id, 200)
         read.error_code = "empty_answer"
         read.error_message = "The answer has no choices."
+    else:
+        choice = body.choices[0]
+        message = choice.message
+        read = ResultLine(
+            line.custom_id,
+            200,
+            message.content or "",
+            choice.finish_reason or "",
+            message.refusal or "",
+        )
+    if body is not None:
+        _take_usage(read, body)
+    return read
+
+
+def _take_usage(read: ResultLine, body: _Body) -> None:
+    read.model, read.fingerprint = body.model or "", body.system_fingerprint or ""
+    usage = body.usage
+    if usage is None:
         return
-    choice = chat.choices[0]
-    read.text = choice.message.content or ""
-    read.refusal = choice.message.refusal or ""
-    read.finish_reason = choice.finish_reason or ""
+    read.input_tokens = usage.prompt_tokens
+    read.output_tokens = usage.completion_tokens
+    details = usage.prompt_tokens_details
+    if details and details.cached_tokens:
+        read.cached_tokens = min(details.cached_tokens, usage.prompt_tokens)
 
 
-def _read_refused(line: _Line, read: ResultLine) -> None:
-    body = _decode_refused(line.response.body) if line.response else _Refused()
-    error = body.error if body and body.error else line.error or _ErrorBody()
-    read.error_code = _code(error, f"http_{read.http_status or 0}")
-    read.error_message = error.message or f"The provider answered {read.http_status}."
+def _not_answered(custom_id: str, error: _ErrorBody | None) -> ResultLine:
+    error = error or _ErrorBody()
+    return ResultLine(
+        custom_id,
+        error_code=_code(error, "no_response"),
+        error_message=error.message or "The line has neither response nor error.",
+    )
+
+
+def _refused(
+    custom_id: str, response: _Response, error: _ErrorBody | None
+) -> ResultLine:
+    status, body = response.status_code, response.body
+    said = (body.error if body else None) or error or _ErrorBody()
+    read = ResultLine(
+        custom_id,
+        status,
+        error_code=_code(said, f"http_{status or 0}"),
+        error_message=said.message or f"The provider answered {status}.",
+    )
+    if body is not None:
+        _take_usage(read, body)
+    return read
+
+
+def _read_odd(raw: bytes, err: Exception) -> ResultLine | None:
+    try:
+        line = _decode_odd(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return ResultLine(
+        line.custom_id,
+        error_code="unreadable_answer",
+        error_message=f"The answer is not of the documented shape: {err}",
+    )
 
 
 def _code(error: _ErrorBody, default: str) -> str:

@@ -49,12 +49,11 @@ def claim(job: BatchJob, *, now: datetime) -> bool:
     claimable = BatchJob.objects.claimable(now)
     if job.lease_until and job.lease_until > now and is_provably_gone(job.lease_owner):
         claimable = BatchJob.objects.filter(lease_owner=job.lease_owner)
-    until = now + timedelta(seconds=config.get("LEASE_SECONDS"))
     claimed = claimable.filter(
         pk=job.pk, status=job.status, lease_epoch=job.lease_epoch
     ).update(
         lease_owner=holder_name(),
-        lease_until=until,
+        lease_until=lease_end(now),
         lease_epoch=models.F("lease_epoch") + 1,
     )
     if claimed:
@@ -62,10 +61,14 @@ def claim(job: BatchJob, *, now: datetime) -> bool:
     return bool(claimed)
 
 
+def lease_end(now: datetime) -> datetime:
+    """Until when a lease taken or renewed now counts."""
+    return now + timedelta(seconds=config.get("LEASE_SECONDS"))
+
+
 def renew(job: BatchJob) -> None:
     """Say that we are still at it; raises LostLease when another process took over."""
-    until = timezone.now() + timedelta(seconds=config.get("LEASE_SECONDS"))
-    update_job(job, lease_until=until)
+    update_job(job, lease_until=lease_end(timezone.now()))
 
 
 @contextmanager

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from batches.errors import IllegalMove, LostLease
-from batches.models import BatchItem, BatchJob, JobShare, OpenItem, Run
-from batches.services.bulk import one_of, update_rows
+from batches.models import BatchItem, BatchJob, ItemAttempt, JobShare, OpenItem, Run
+from batches.services.bulk import one_of
 from batches.services.events import record_event
 from batches.states import (
+    BACK,
+    ITEM_AFTER,
     ITEM_FINAL,
     ITEM_TRANSITIONS,
     JOB_FINAL,
@@ -96,27 +99,47 @@ def move_items(
     return items.filter(status=start).update(status=to, **changes)
 
 
-def end_items(rows: Sequence[Sequence[Any]]) -> None:
-    """End items that were in a job, each with figures of its own.
+SUMMED_FIELDS = ("input_tokens", "cached_tokens", "output_tokens", "cost_nanos")
 
-    A row is (id, status, error code, attempts' sums of input, cached and output tokens
-    and cost in nano-dollars, finished at); its open item was closed in this
-    transaction, which is what makes the write safe.
+
+def move_tried_items(job: BatchJob, item_ids: Sequence[int], *, now: datetime) -> int:
+    """Move items of a job on from what their attempts in it came to; returns how many.
+
+    Their attempts were inserted, and their open items closed or put back, in this
+    transaction. Tokens and cost are added to those of earlier attempts; what goes out
+    again leaves the job.
     """
-    for status in {row[1] for row in rows}:
+    if not item_ids:
+        return 0
+    item, attempt = BatchItem._meta.db_table, ItemAttempt._meta.db_table
+    for status in ITEM_AFTER.values():
         check_items_may_move(ItemStatus.IN_JOB, status)
-    update_rows(BatchItem, ENDED_FIELDS, rows)
-
-
-ENDED_FIELDS = (
-    "status",
-    "error_code",
-    "input_tokens",
-    "cached_tokens",
-    "output_tokens",
-    "cost_nanos",
-    "finished_at",
-)
+    sums = ", ".join(f"{name} = {item}.{name} + a.{name}" for name in SUMMED_FIELDS)
+    after = " ".join(
+        f"WHEN '{kind.value}' THEN '{to.value}'" for kind, to in ITEM_AFTER.items()
+    )
+    back = ", ".join(f"'{kind.value}'" for kind in BACK)
+    # The bounds keep the planner at the neighbours that these keys are, in a table of
+    # millions too; what else lies between them is not in this job, or not tried in it.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE {item} SET {sums}, error_code = a.error_code,
+                status = CASE a.outcome {after} END,
+                finished_at = CASE WHEN a.outcome IN ({back}) THEN NULL ELSE %s END,
+                job_id = CASE WHEN a.outcome IN ({back}) THEN NULL ELSE %s END
+            FROM {attempt} a
+            WHERE a.item_id = {item}.id AND a.job_id = %s AND {item}.job_id = %s
+                AND {item}.status = '{ItemStatus.IN_JOB.value}'
+                AND a.item_id BETWEEN %s AND %s AND {item}.id BETWEEN %s AND %s
+            """,  # noqa: S608
+            [
+                connection.ops.adapt_datetimefield_value(now),
+                *[job.pk] * 3,
+                *(min(item_ids), max(item_ids)) * 2,
+            ],
+        )
+        return cursor.rowcount
 
 
 def check_items_may_move(start: ItemStatus, to: ItemStatus) -> None:
@@ -224,8 +247,20 @@ def refresh_run(run_id: int, *, now: datetime) -> Run:
     return run
 
 
-def close_open_items(job_id: int, item_ids: Iterable[int]) -> dict[int, int]:
-    """Delete open items of a job and say which there were: {item id: run id}.
+class ClosedItem(msgspec.Struct, gc=False):
+    """What an open item leaves behind, for whatever ends it."""
+
+    item_id: int
+    run_id: int
+    content_type_id: int
+    object_id: str
+    target: str
+    prompt_version_id: int | None
+    raised_limit: int | None
+
+
+def close_open_items(job_id: int, item_ids: Iterable[int]) -> dict[int, ClosedItem]:
+    """Delete open items of a job and say which there were, by item id.
 
     This deletion is the guard of everything that ends an item: what it returns may be
     written, and nothing else; whoever comes second gets nothing.
@@ -235,7 +270,7 @@ def close_open_items(job_id: int, item_ids: Iterable[int]) -> dict[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"DELETE FROM {table} WHERE job_id = %s AND {sql} "  # noqa: S608
-            "RETURNING item_id, run_id",
+            f"RETURNING {', '.join(ClosedItem.__struct_fields__)}",
             [job_id, param],
         )
-        return dict(cursor.fetchall())
+        return {row[0]: ClosedItem(*row) for row in cursor.fetchall()}

@@ -6,29 +6,39 @@ guard (the open items of this job) gives back is written; the rest was written b
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F, QuerySet
+import msgspec
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F
 
+from batches import config
 from batches.models import (
-    BatchItem,
     BatchJob,
     ItemAttempt,
-    JobError,
+    ItemRequest,
     JobShare,
+    JobTally,
     OpenItem,
     Run,
 )
-from batches.services.bulk import insert_rows, one_of
+from batches.providers.result_lines import ResultLine
+from batches.services.alerts import raise_alert
+from batches.services.bulk import add_to_rows, in_keys, insert_rows, update_rows
+from batches.services.failures import MOST_RETURNS, Failure
 from batches.services.items import Destination, NewItem, insert_items
-from batches.services.lifecycle import close_open_items, end_items
+from batches.services.lifecycle import (
+    SUMMED_FIELDS,
+    ClosedItem,
+    close_open_items,
+    move_tried_items,
+)
 from batches.services.rendering import render
 from batches.signals import announce
-from batches.states import AttemptOutcome, FileKind, ItemStatus
+from batches.states import BACK, AttemptOutcome, FileKind
 from batches.workloads import FollowUp, Target, Verdict, Workload
 
 log = logging.getLogger(__name__)
@@ -48,6 +58,8 @@ ATTEMPT_FIELDS = (
     "price_version",
     "prompt_version",
     "model_snapshot",
+    "system_fingerprint",
+    "raised_limit",
     "file_kind",
     "line",
     "answer",
@@ -55,109 +67,193 @@ ATTEMPT_FIELDS = (
     "created_at",
 )
 
-ITEM_STATUS = {
-    AttemptOutcome.APPLIED: ItemStatus.COMPLETE,
-    AttemptOutcome.FAILED: ItemStatus.FAILED,
-    AttemptOutcome.RETURNED: ItemStatus.PENDING,
-    AttemptOutcome.CANCELLED: ItemStatus.CANCELLED,
-}
+TALLY_KEY = ("job", "run", "outcome", "error_code")
+
+# Looked up once: what is done for each line must cost next to nothing.
+APPLIED = AttemptOutcome.APPLIED
 
 
-class OpenHere(NamedTuple):
-    """What is known of an item that is open in a job, before its answer is looked at.
+def _no_line() -> ResultLine:
+    return ResultLine("")
 
-    Tokens and cost are those of its earlier attempts, to add to.
+
+class Outcome(msgspec.Struct, gc=False):
+    """What an item's attempt in this job came to.
+
+    With `failure`, whether the item ends or goes out again is settled when it is
+    written, from what it has been through; `outcome` is then what holds if it ends.
     """
 
     item_id: int
-    content_type_id: int
-    object_id: str
-    target: str
-    prompt_version_id: int | None
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    cost_nanos: int
-
-
-def open_here(items: QuerySet[BatchItem]) -> list[OpenHere]:
-    """These items, in the order of the queryset."""
-    fields = ("pk", *OpenHere._fields[1:])
-    return [OpenHere(*row) for row in items.values_list(*fields)]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What an item's attempt in this job came to; `verdict` where it is stored."""
-
-    item_id: int
     outcome: AttemptOutcome
-    before: OpenHere
+    failure: Failure | None = None
     error_code: str = ""
     error_message: str = ""
-    http_status: int | None = None
-    finish_reason: str = ""
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
+    read: ResultLine = msgspec.field(default_factory=_no_line)
     cost_nanos: int = 0
     price_version: str = ""
-    model_snapshot: str = ""
     file_kind: FileKind | None = None
-    line: int | None = None
-    answer: str = ""
     raw_line: str = ""
     verdict: Verdict | None = None
 
 
+class Past(NamedTuple):
+    """What an open item has been through: for the question what comes next of it."""
+
+    item_id: int
+    run_id: int
+    content_type_id: int
+    object_id: str
+    target: str
+    prompt_version_id: int | None
+    output_limit: int
+    tries: int
+    returns: int
+    raised_limit: int | None
+
+
 def write_outcomes(
     job: BatchJob, workload: Workload, outcomes: Sequence[Outcome], *, now: datetime
-) -> Counter[AttemptOutcome]:
-    """Apply outcomes for the items that are still open in this job; count them by kind.
+) -> Collection[int]:
+    """Apply outcomes for the items that are still open in this job: the keys of those.
 
     The caller's transaction holds the job. Safe to repeat: what was applied is not
     open.
     """
-    runs = _close(job, outcomes, now)
-    won = [outcome for outcome in outcomes if outcome.item_id in runs]
-    follow_ups = _store(workload, won)
-    _write_items(won, now)
-    _write_attempts(job, won, now)
-    asked_for = _insert_follow_ups(job, workload, follow_ups, runs, now)
-    _add_to_shares(job, won, runs, asked_for)
-    if asked_for or any(o.outcome == AttemptOutcome.RETURNED for o in won):
+    follow_ups, closed = _settle_failures(job, workload, outcomes, now)
+    closed |= close_open_items(
+        job.pk, [o.item_id for o in outcomes if o.outcome not in BACK]
+    )
+    won = [outcome for outcome in outcomes if outcome.item_id in closed]
+    follow_ups += store_outcomes(workload, won, closed)
+    _write_attempts(job, won, closed, now)
+    move_tried_items(job, [outcome.item_id for outcome in won], now=now)
+    asked_for = _insert_follow_ups(job, follow_ups, closed, now)
+    _add_to_figures(job, won, closed, asked_for)
+    if asked_for or any(outcome.outcome in BACK for outcome in won):
         announce("bundle")
-    return Counter(outcome.outcome for outcome in won)
+    return closed.keys()
 
 
-def _close(job: BatchJob, outcomes: Sequence[Outcome], now: datetime) -> dict[int, int]:
-    """Take the open items: {item id: run id} of those that were open in this job."""
-    back = [o.item_id for o in outcomes if o.outcome == AttemptOutcome.RETURNED]
-    ended = [o.item_id for o in outcomes if o.outcome != AttemptOutcome.RETURNED]
-    runs = close_open_items(job.pk, ended) if ended else {}
-    if back:
-        runs |= _release_open_items(job.pk, back, now)
-    return runs
+def _settle_failures(
+    job: BatchJob, workload: Workload, outcomes: Sequence[Outcome], now: datetime
+) -> tuple[list[FollowUp], dict[int, ClosedItem]]:
+    """Settle what comes of each failure, and put back into the pool what goes again.
 
-
-def _release_open_items(
-    job_id: int, item_ids: Sequence[int], now: datetime
-) -> dict[int, int]:
-    """Put open items of a job back into the pool: {item id: run id} of those moved."""
-    sql, param = one_of("item_id", item_ids)
-    table = OpenItem._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {table} SET job_id = NULL, ready_at = %s "  # noqa: S608
-            f"WHERE job_id = %s AND {sql} RETURNING item_id, run_id",
-            [connection.ops.adapt_datetimefield_value(now), job_id, param],
+    Returns the parts of what was split, and the items that were put back.
+    """
+    failed = {o.item_id: o for o in outcomes if o.failure is not None}
+    if not failed:
+        return [], {}
+    here = in_keys(OpenItem.objects.filter(job=job), "item_id", failed)
+    follow_ups: list[FollowUp] = []
+    again: dict[int, ClosedItem] = {}
+    rows = []
+    most_tries = config.get("BATCH_MAX_ATTEMPTS")
+    for past in map(Past._make, here.values_list(*Past._fields)):
+        outcome = failed[past.item_id]
+        follow_ups += _settle_failure(job, workload, outcome, past, most_tries)
+        if outcome.outcome not in BACK:
+            continue
+        is_retry = outcome.outcome == AttemptOutcome.RETRIED
+        limit = past.raised_limit
+        if is_retry and outcome.failure is Failure.TRUNCATED:
+            limit = 2 * past.output_limit
+        again[past.item_id] = ClosedItem(*past[:6], past.raised_limit)
+        rows.append(
+            (
+                past.item_id,
+                None,
+                now,
+                limit or past.output_limit,
+                limit,
+                past.tries + is_retry,
+                past.returns + (not is_retry),
+            )
         )
-        return dict(cursor.fetchall())
+    fields = ("job", "ready_at", "output_limit", "raised_limit", "tries", "returns")
+    update_rows(OpenItem, fields, rows)
+    return follow_ups, again
 
 
-def _store(workload: Workload, won: Sequence[Outcome]) -> list[FollowUp]:
+def _settle_failure(
+    job: BatchJob, workload: Workload, outcome: Outcome, past: Past, most_tries: int
+) -> list[FollowUp]:
+    """Decide between its end and another attempt; returns its parts where it is split.
+
+    An answer cut off goes out again once with a doubled limit, then in parts.
+    """
+    failure = outcome.failure
+    if failure in (Failure.NOT_EXECUTED, Failure.ACCOUNT):
+        outcome.outcome = AttemptOutcome.RETURNED
+        if past.returns + 1 >= MOST_RETURNS:
+            _give_up_returning(job, outcome)
+        return []
+    may_try = past.tries + 1 < most_tries
+    if failure is Failure.TRUNCATED and past.raised_limit is not None:
+        parts = _parts(workload, outcome, past)
+        if parts:
+            outcome.outcome = AttemptOutcome.SPLIT
+            outcome.error_code = outcome.error_message = ""
+        return parts
+    if failure is not Failure.PERMANENT and may_try:
+        outcome.outcome = AttemptOutcome.RETRIED
+    return []
+
+
+def _give_up_returning(job: BatchJob, outcome: Outcome) -> None:
+    outcome.outcome = AttemptOutcome.FAILED
+    outcome.error_message = (
+        f"It came back {MOST_RETURNS} times without being executed, the last time as "
+        f"{outcome.error_code}: {outcome.error_message} Retry it by hand."
+    )
+    outcome.error_code = "returned_too_often"
+    raise_alert(
+        "returned_too_often",
+        f"Items of job {job.pk} came back {MOST_RETURNS} times without being executed "
+        "and have failed. Look at the reason on them, and retry them by hand.",
+        key=f"job {job.pk}",
+        job=job,
+    )
+
+
+def _parts(workload: Workload, outcome: Outcome, past: Past) -> list[FollowUp]:
+    """The same work in smaller requests, as the workload cuts it; none if it cannot."""
+    if outcome.verdict is None:
+        return []
+    answer = outcome.verdict.answer
+    _place(outcome.verdict, past)
+    if not answer.body:
+        request = ItemRequest.objects.get(pk=past.item_id)
+        answer.body, answer.context = request.body, request.context
+    try:
+        return workload.split(answer)
+    except Exception as err:
+        fail_with_bug(outcome, workload, err)
+        return []
+
+
+def _place(verdict: Verdict, item: Past | ClosedItem) -> None:
+    """Tell an answer what it is about, which its workload may need to store it."""
+    answer = verdict.answer
+    answer.content_type_id = item.content_type_id
+    answer.object_id = item.object_id
+    answer.target = item.target
+    answer.prompt_version_id = item.prompt_version_id
+
+
+def store_outcomes(
+    workload: Workload, won: Sequence[Outcome], closed: dict[int, ClosedItem]
+) -> list[FollowUp]:
     """Let the workload store its results; a row that it cannot store fails alone."""
-    applied = [outcome for outcome in won if outcome.verdict is not None]
+    applied = [outcome for outcome in won if outcome.outcome is APPLIED]
+    for outcome in applied:
+        assert outcome.verdict  # noqa: S101  # what is applied was judged
+        _place(outcome.verdict, closed[outcome.item_id])
+    return _store(workload, applied)
+
+
+def _store(workload: Workload, applied: Sequence[Outcome]) -> list[FollowUp]:
     if not applied:
         return []
     try:
@@ -182,6 +278,7 @@ def fail_with_bug(outcome: Outcome, workload: Workload, err: Exception) -> None:
         err,
     )
     outcome.outcome = AttemptOutcome.FAILED
+    outcome.failure = None
     outcome.error_code = "apply_error"
     outcome.error_message = (
         f"The workload {workload.key} raised {err!r}. The answer is kept; "
@@ -190,84 +287,80 @@ def fail_with_bug(outcome: Outcome, workload: Workload, err: Exception) -> None:
     outcome.verdict = None
 
 
-def _write_items(won: Sequence[Outcome], now: datetime) -> None:
-    end_items(
-        [
-            (
-                o.item_id,
-                ITEM_STATUS[o.outcome].value,
-                o.error_code,
-                o.before.input_tokens + o.input_tokens,
-                o.before.cached_tokens + o.cached_tokens,
-                o.before.output_tokens + o.output_tokens,
-                o.before.cost_nanos + o.cost_nanos,
-                now if o.outcome != AttemptOutcome.RETURNED else None,
-            )
-            for o in won
-        ]
-    )
-    back = [o.item_id for o in won if o.outcome == AttemptOutcome.RETURNED]
-    if back:
-        # Rare, and the one case in which an indexed column changes here.
-        sql, param = one_of("id", back)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE {BatchItem._meta.db_table} SET job_id = NULL "  # noqa: S608
-                f"WHERE {sql}",
-                [param],
-            )
+def _by_kind(won: Sequence[Outcome]) -> dict[AttemptOutcome, list[Outcome]]:
+    applied: list[Outcome] = []
+    kinds = {APPLIED: applied}
+    for outcome in won:
+        if outcome.outcome is APPLIED:  # nearly all: they cost no lookup
+            applied.append(outcome)
+        else:
+            kinds.setdefault(outcome.outcome, []).append(outcome)
+    return kinds
 
 
-def _write_attempts(job: BatchJob, won: Sequence[Outcome], now: datetime) -> None:
-    insert_rows(
-        ItemAttempt,
-        ATTEMPT_FIELDS,
-        [
-            (
-                o.item_id,
-                job.pk,
-                o.outcome.value,
-                o.error_code,
-                o.error_message,
-                o.http_status,
-                o.finish_reason,
-                o.input_tokens,
-                o.cached_tokens,
-                o.output_tokens,
-                o.cost_nanos,
-                o.price_version,
-                o.before.prompt_version_id,
-                o.model_snapshot,
-                o.file_kind,
-                o.line,
-                o.answer,
-                o.raw_line,
-                now,
-            )
-            for o in sorted(won, key=lambda o: o.item_id)
-        ],
-    )
+def _write_attempts(
+    job: BatchJob,
+    won: Sequence[Outcome],
+    closed: dict[int, ClosedItem],
+    now: datetime,
+) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for kind, outcomes in _by_kind(won).items():
+        rows += _attempt_rows(job.pk, kind.value, outcomes, closed, now)
+    rows.sort(key=itemgetter(0))  # neighbours in the table's index
+    insert_rows(ItemAttempt, ATTEMPT_FIELDS, rows)
+
+
+def _attempt_rows(
+    job_id: int,
+    kind: str,
+    outcomes: list[Outcome],
+    closed: dict[int, ClosedItem],
+    now: datetime,
+) -> Iterator[tuple[Any, ...]]:
+    for o in outcomes:
+        read, item = o.read, closed[o.item_id]
+        yield (
+            o.item_id,
+            job_id,
+            kind,
+            o.error_code,
+            o.error_message,
+            read.http_status,
+            read.finish_reason[:32],
+            read.input_tokens,
+            read.cached_tokens,
+            read.output_tokens,
+            o.cost_nanos,
+            o.price_version,
+            item.prompt_version_id,
+            read.model[:100],
+            read.fingerprint[:100],
+            item.raised_limit,
+            o.file_kind,
+            read.number,
+            read.text or read.refusal,
+            o.raw_line,
+            now,
+        )
 
 
 def _insert_follow_ups(
     job: BatchJob,
-    workload: Workload,
     follow_ups: Sequence[FollowUp],
-    runs: dict[int, int],
+    closed: dict[int, ClosedItem],
     now: datetime,
 ) -> Counter[int]:
     """Write the items that answers asked for; counts them by run."""
     by_run: defaultdict[int, list[FollowUp]] = defaultdict(list)
     for follow_up in follow_ups:
-        by_run[runs[follow_up.parent_item_id]].append(follow_up)
+        by_run[closed[follow_up.parent_item_id].run_id].append(follow_up)
     for run in Run.objects.filter(pk__in=by_run):
-        asked = by_run[run.pk]
-        prompts = dict(
-            BatchItem.objects.filter(
-                pk__in=[follow_up.parent_item_id for follow_up in asked]
-            ).values_list("pk", "prompt_version_id")
-        )
-        for prompt_id in sorted(set(prompts.values()), key=lambda key: key or 0):
+        by_prompt: defaultdict[int | None, list[FollowUp]] = defaultdict(list)
+        for follow_up in by_run[run.pk]:
+            prompt_id = closed[follow_up.parent_item_id].prompt_version_id
+            by_prompt[prompt_id].append(follow_up)
+        for prompt_id, asked in by_prompt.items():
             new = [
                 NewItem(
                     subject=follow_up.subject,
@@ -282,7 +375,6 @@ def _insert_follow_ups(
                     parent_id=follow_up.parent_item_id,
                 )
                 for follow_up in asked
-                if prompts[follow_up.parent_item_id] == prompt_id
             ]
             destination = Destination(job.provider, job.endpoint, job.model, prompt_id)
             insert_items(run, destination, new, now=now)
@@ -291,41 +383,75 @@ def _insert_follow_ups(
 
 SHARE_COLUMN = {
     AttemptOutcome.APPLIED: "complete",
+    AttemptOutcome.SPLIT: "complete",
     AttemptOutcome.FAILED: "failed",
     AttemptOutcome.RETURNED: "returned",
+    AttemptOutcome.RETRIED: "returned",
     AttemptOutcome.CANCELLED: "cancelled",
 }
-TOKENS_AND_COST = ("input_tokens", "cached_tokens", "output_tokens", "cost_nanos")
 
 
-def _add_to_shares(
-    job: BatchJob, won: Sequence[Outcome], runs: dict[int, int], asked_for: Counter[int]
+def _add_to_figures(
+    job: BatchJob,
+    won: Sequence[Outcome],
+    closed: dict[int, ClosedItem],
+    asked_for: Counter[int],
 ) -> None:
-    """Add to this job's shares, error counts and own counters; in key order."""
-    sums: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    errors: Counter[tuple[int, str]] = Counter()
-    for outcome in won:
-        run_id = runs[outcome.item_id]
-        sums[run_id][SHARE_COLUMN[outcome.outcome]] += 1
-        for name in TOKENS_AND_COST:
-            sums[run_id][name] += getattr(outcome, name)
-        if outcome.error_code:
-            errors[run_id, outcome.error_code] += 1
-    for run_id in sorted(sums):
-        added: dict[str, Any] = {
-            name: F(name) + n for name, n in sums[run_id].items() if n
-        }
-        if asked_for[run_id]:
-            added["follow_ups"] = F("follow_ups") + asked_for[run_id]
-        JobShare.objects.filter(job=job, run_id=run_id).update(**added)
-    for (run_id, code), count in sorted(errors.items()):
-        JobError.objects.get_or_create(job=job, run_id=run_id, code=code)
-        JobError.objects.filter(job=job, run_id=run_id, code=code).update(
-            count=F("count") + count
+    """Add to this job's shares, tallies and own counters; in key order."""
+    total: Counter[str] = Counter()
+    tallies = []
+    for run_id, outcomes in sorted(_by_run(won, closed).items()):
+        share: Counter[str] = Counter()
+        for (kind, code), some in sorted(_by_ending(outcomes).items()):
+            sums = _sums(some)
+            tallies.append((job.pk, run_id, kind.value, code, len(some), *sums))
+            share[SHARE_COLUMN[kind]] += len(some)
+            share.update(dict(zip(SUMMED_FIELDS, sums, strict=True)))
+        total += share
+        share["follow_ups"] = asked_for[run_id]
+        JobShare.objects.filter(job=job, run_id=run_id).update(
+            **{name: F(name) + n for name, n in share.items() if n}
         )
-    total = sum(sums.values(), Counter())
-    counters = {f"items_{name}": total[name] for name in SHARE_COLUMN.values()}
-    counters |= {name: total[name] for name in TOKENS_AND_COST}
-    added = {name: F(name) + n for name, n in counters.items() if n}
+    add_to_rows(JobTally, TALLY_KEY, ("attempts", *SUMMED_FIELDS), tallies)
+    columns = {name: f"items_{name}" for name in SHARE_COLUMN.values()}
+    added = {
+        columns.get(name, name): F(columns.get(name, name)) + n
+        for name, n in total.items()
+    }
     if added:
         BatchJob.objects.filter(pk=job.pk).update(**added)
+
+
+def _by_run(
+    won: Sequence[Outcome], closed: dict[int, ClosedItem]
+) -> Mapping[int, Sequence[Outcome]]:
+    runs = {item.run_id for item in closed.values()}
+    if len(runs) == 1:  # most jobs are of one run
+        return dict.fromkeys(runs, won)
+    by_run: defaultdict[int, list[Outcome]] = defaultdict(list)
+    for outcome in won:
+        by_run[closed[outcome.item_id].run_id].append(outcome)
+    return by_run
+
+
+def _by_ending(
+    outcomes: Sequence[Outcome],
+) -> dict[tuple[AttemptOutcome, str], list[Outcome]]:
+    endings: dict[tuple[AttemptOutcome, str], list[Outcome]] = {}
+    for kind, some in _by_kind(outcomes).items():
+        if kind is APPLIED and some:
+            endings[kind, ""] = some
+            continue
+        for outcome in some:
+            endings.setdefault((kind, outcome.error_code), []).append(outcome)
+    return endings
+
+
+def _sums(outcomes: Sequence[Outcome]) -> tuple[int, int, int, int]:
+    """Of tokens and cost, in the order of SUMMED_FIELDS."""
+    return (
+        sum([o.read.input_tokens for o in outcomes]),
+        sum([o.read.cached_tokens for o in outcomes]),
+        sum([o.read.output_tokens for o in outcomes]),
+        sum([o.cost_nanos for o in outcomes]),
+    )

@@ -19,8 +19,8 @@ from batches.models import (
     HourlyUsage,
     ItemAttempt,
     ItemRequest,
-    JobError,
     JobShare,
+    JobTally,
     OpenItem,
     Run,
 )
@@ -33,6 +33,7 @@ ENDED = {
     "cancelled": ItemStatus.CANCELLED,
 }
 SHARE_FIGURES = ("sent", *ENDED, "returned", "follow_ups", *SUMS)
+TALLY_KEY = ("job_id", "run_id", "outcome", "error_code")
 USAGE_KEY = (
     "hour",
     "provider",
@@ -75,7 +76,7 @@ def recount(*, repair: bool) -> list[Difference]:
             *_recount_table(BatchJob, _jobs(), _JOB_FIGURES, ("pk",), repair),
             *_recount_table(Run, _runs(), _RUN_FIGURES, ("pk",), repair),
             *_recount_table(
-                JobError, _errors(), ("count",), ("job_id", "run_id", "code"), repair
+                JobTally, _tallies(), ("attempts", *SUMS), TALLY_KEY, repair
             ),
             *_recount_table(
                 HourlyUsage, _usage(), ("attempts", *SUMS), USAGE_KEY, repair
@@ -188,10 +189,17 @@ def _runs() -> Figures:
     return figures
 
 
-def _errors() -> Figures:
-    failed = ItemAttempt.objects.filter(job__isnull=False).exclude(error_code="")
-    rows = _grouped(failed, "job_id", "item__run_id", "error_code")
-    return {(job, run, code): Counter(count=count) for job, run, code, count in rows}
+def _tallies() -> Figures:
+    figures: Figures = defaultdict(Counter)
+    sent = ItemAttempt.objects.filter(job__isnull=False)
+    sums = {f"sum_{name}": Sum(name) for name in SUMS}
+    keys = ("job_id", "item__run_id", "outcome", "error_code")
+    for row in sent.values(*keys).annotate(n=Count("pk"), **sums).order_by():
+        tally = figures[tuple(row[key] for key in keys)]
+        tally["attempts"] = row["n"]
+        for name in SUMS:
+            tally[name] = row[f"sum_{name}"]
+    return figures
 
 
 def _usage() -> Figures:

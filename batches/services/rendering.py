@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 
 from batches.errors import BatchError
-from batches.models.money import to_nanos_up
 from batches.providers.pricing import Rate
 from batches.providers.tokens import (
     PER_MESSAGE,
@@ -82,8 +81,4 @@ def input_tokens(model: str, body: dict[str, Any]) -> int:
 
 def worst_case_nanos(rate: Rate, *, input_tokens: int, output_limit: int) -> int:
     """The most a request can cost: counted input × 1.1 and all of its output limit."""
-    return to_nanos_up(
-        rate.cost_usd(
-            input_tokens=-(-input_tokens * 11 // 10), output_tokens=output_limit
-        )
-    )
+    return rate.nanos_up(-(-input_tokens * 11 // 10), output_limit)

@@ -1,27 +1,23 @@
 """Settle: what happens to a job's items and figures when it ends."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from batches.models import BatchItem, BatchJob, HourlyUsage, ItemAttempt, Run
+from batches.models import BatchJob, HourlyUsage, JobTally, OpenItem, Run
 from batches.services.events import record_event
+from batches.services.failures import Failure
 from batches.services.lifecycle import (
     move_job,
     refresh_run,
     run_figures,
     update_job,
 )
-from batches.services.outcomes import (
-    OpenHere,
-    Outcome,
-    open_here,
-    write_outcomes,
-)
+from batches.services.outcomes import Outcome, write_outcomes
 from batches.services.spool import remove_job_dir
 from batches.states import AttemptOutcome, EventKind, Intent, JobStatus
 from batches.workloads import get_workload
@@ -60,21 +56,34 @@ def settle_unanswered(job: BatchJob) -> int:
     executed: they go back to the pool, or end with a job that a person cancelled.
     """
     if job.provider_status == "completed":
-        code, message = (
+        ending = Ending(
             "missing_output",
             "The batch completed, but neither file has a line for this request. "
             "Retry it by hand: it may have been billed.",
         )
-        outcome = AttemptOutcome.FAILED
     else:
-        code, message = (
+        ending = _not_executed(
+            job,
             f"batch_{job.provider_status}"[:64],
             f"The batch ended as {job.provider_status} before this request ran.",
         )
-        outcome = AttemptOutcome.RETURNED
-        if job.intent == Intent.CANCEL:
-            outcome = AttemptOutcome.CANCELLED
-    return _settle(job, lambda _: (outcome, code, message))
+    return _settle(job, lambda _: ending)
+
+
+class Ending(NamedTuple):
+    """What becomes of an item of which no line speaks; see `Outcome`."""
+
+    code: str
+    message: str
+    outcome: AttemptOutcome = AttemptOutcome.FAILED
+    failure: Failure | None = None
+
+
+def _not_executed(job: BatchJob, code: str, message: str) -> Ending:
+    """For items that never ran: back to the pool, or the end of a cancelled job's."""
+    if job.intent == Intent.CANCEL:
+        return Ending(code, message, AttemptOutcome.CANCELLED)
+    return Ending(code, message, failure=Failure.NOT_EXECUTED)
 
 
 def refuse_job(
@@ -93,34 +102,28 @@ def refuse_job(
     named = dict(bad_lines or {})
     if code in JOB_WIDE_CODES:
         named = {}
-    line = 0
+    rest = _not_executed(job, "batch_failed", "Another line spoilt the batch.")
 
-    def verdict(_: int) -> tuple[AttemptOutcome, str, str]:
-        nonlocal line
-        line += 1
+    def ending(line: int) -> Ending:
         if not named:
-            return AttemptOutcome.FAILED, code[:64], message
+            return Ending(code[:64], message)
         if error := named.get(line):
-            return AttemptOutcome.FAILED, str(error["code"])[:64], str(error["message"])
-        return AttemptOutcome.RETURNED, "batch_failed", "Another line spoilt the batch."
+            return Ending(str(error["code"])[:64], str(error["message"]))
+        return rest
 
     with transaction.atomic():
-        _settle(job, verdict)
+        _settle(job, ending)
         end_job(job, JobStatus.FAILED, reason=message, now=now)
     log.warning("[Batch API] Job %d was refused: %s", job.pk, message)
 
 
 def cancel_unsent(job: BatchJob) -> None:
     """End a job that was never sent, with its items."""
+    ending = Ending(
+        "cancelled", "Cancelled before it was sent.", AttemptOutcome.CANCELLED
+    )
     with transaction.atomic():
-        _settle(
-            job,
-            lambda _: (
-                AttemptOutcome.CANCELLED,
-                "cancelled",
-                "Cancelled before it was sent.",
-            ),
-        )
+        _settle(job, lambda _: ending)
         end_job(
             job,
             JobStatus.CANCELLED,
@@ -129,58 +132,42 @@ def cancel_unsent(job: BatchJob) -> None:
         )
 
 
-def _settle(
-    job: BatchJob, verdict: Callable[[int], tuple[AttemptOutcome, str, str]]
-) -> int:
-    """Give every open item of a job the verdict that is asked for it, in key order."""
+def _settle(job: BatchJob, ending: Callable[[int], Ending]) -> int:
+    """End every open item of a job, in key order; returns how many there were.
+
+    `ending` is asked with an item's place, which is its line in the input file.
+    """
     workload = get_workload(job.workload)
+    here = OpenItem.objects.filter(job=job).order_by("item_id")
     settled = 0
-    for page in _open_pages(job):
+    while page := list(here.values_list("item_id", flat=True)[:PAGE]):
         outcomes = []
-        for item in page:
-            outcome, code, message = verdict(item.item_id)
-            outcomes.append(
-                Outcome(
-                    item_id=item.item_id,
-                    outcome=outcome,
-                    before=item,
-                    error_code=code,
-                    error_message=message,
-                )
-            )
+        for line, item_id in enumerate(page, start=settled + 1):
+            code, message, outcome, failure = ending(line)
+            outcomes.append(Outcome(item_id, outcome, failure, code, message))
         with transaction.atomic():
             update_job(job, waiting_reason="")  # locks the row, or finds the lease lost
             write_outcomes(job, workload, outcomes, now=timezone.now())
-        settled += len(outcomes)
+        settled += len(page)
     return settled
 
 
-def _open_pages(job: BatchJob) -> Iterator[list[OpenHere]]:
-    while True:
-        items = BatchItem.objects.filter(open__job=job)
-        page = open_here(items.order_by("open__item_id")[:PAGE])
-        if not page:
-            return
-        yield page
-
-
 def _add_usage(job: BatchJob, now: datetime) -> None:
-    """Add a job's attempts to the hourly rollup; in key order: nothing deadlocks."""
+    """Add a job's tallies to the hourly rollup; in key order: nothing deadlocks."""
     hour = now.replace(minute=0, second=0, microsecond=0)
-    usage, attempt = HourlyUsage._meta.db_table, ItemAttempt._meta.db_table
+    usage, tally = HourlyUsage._meta.db_table, JobTally._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO {usage} (hour, provider, workload, model, owner_key, account,
                 outcome, error_code, attempts, input_tokens, cached_tokens,
                 output_tokens, cost_nanos)
-            SELECT %s, %s, %s, %s, COALESCE(r.owner_id, 0), %s, a.outcome, a.error_code,
-                COUNT(*), SUM(a.input_tokens), SUM(a.cached_tokens),
-                SUM(a.output_tokens), SUM(a.cost_nanos)
-            FROM {attempt} a
-            JOIN {BatchItem._meta.db_table} i ON i.id = a.item_id
-            JOIN {Run._meta.db_table} r ON r.id = i.run_id
-            WHERE a.job_id = %s
+            SELECT %s, %s, %s, %s, COALESCE(r.owner_id, 0), %s, t.outcome, t.error_code,
+                SUM(t.attempts), SUM(t.input_tokens), SUM(t.cached_tokens),
+                SUM(t.output_tokens), SUM(t.cost_nanos)
+            FROM {tally} t
+            JOIN {Run._meta.db_table} r ON r.id = t.run_id
+            WHERE t.job_id = %s
             GROUP BY 5, 7, 8 ORDER BY 5, 7, 8
             ON CONFLICT (hour, provider, workload, model, owner_key, account, outcome,
                 error_code)

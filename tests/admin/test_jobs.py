@@ -1,7 +1,7 @@
 import pytest
 
 from batches.admin.display import list_url, row_url
-from batches.models import BatchItem, BatchJob, Event, JobError, Run, StrayLine
+from batches.models import BatchItem, BatchJob, Event, JobTally, Run, StrayLine
 from batches.states import EventKind, JobStatus, StrayKind
 
 pytestmark = pytest.mark.django_db
@@ -75,8 +75,12 @@ def test_an_answer_that_is_no_json_is_shown_too(page, make_job):
 def test_errors_lead_to_their_items_and_strays_to_their_list(page, make_run, make_job):
     first, second = make_run(), make_run()
     job = make_job(runs=[first, second])
-    JobError.objects.create(job=job, run=first, code="refused", count=2)
-    JobError.objects.create(job=job, run=second, code="refused", count=3)
+    JobTally.objects.create(
+        job=job, run=first, outcome="failed", error_code="refused", attempts=2
+    )
+    JobTally.objects.create(
+        job=job, run=second, outcome="failed", error_code="refused", attempts=3
+    )
     StrayLine.objects.create(
         job=job, file_id="f", line=1, kind=StrayKind.LATE, raw_line="{}"
     )

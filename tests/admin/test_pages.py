@@ -17,8 +17,8 @@ from batches.models import (
     Installation,
     ItemAttempt,
     ItemRequest,
-    JobError,
     JobShare,
+    JobTally,
     OpenItem,
     PromptVersion,
     Run,
@@ -39,7 +39,7 @@ READ_ONLY = [
     Installation,
     ItemAttempt,
     ItemRequest,
-    JobError,
+    JobTally,
     JobShare,
     OpenItem,
     PromptVersion,
@@ -82,7 +82,9 @@ def row_of(
         Installation: Installation.objects.create(database_hash="x"),
         ItemAttempt: failed.tries.get(),
         ItemRequest: make_request(failed),
-        JobError: JobError.objects.create(job=job, run=run, code="refused", count=2),
+        JobTally: JobTally.objects.create(
+            job=job, run=run, outcome="failed", error_code="refused", attempts=2
+        ),
         JobShare: job.shares.get(),
         OpenItem: waiting.open,
         PromptVersion: PromptVersion.objects.create(

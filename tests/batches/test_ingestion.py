@@ -1,12 +1,12 @@
 """Reading result files: every odd line that a provider was ever seen to write."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
+from msgspec.structs import replace
 
 from batches.errors import LostLease
 from batches.models import (
@@ -17,10 +17,11 @@ from batches.models import (
     OpenItem,
     StrayLine,
 )
-from batches.services import ingestion, outcomes
-from batches.services.ingestion import apply_chunk, ingest_job, ingest_jobs, read_chunks
+from batches.services import ingestion, outcomes, result_files
+from batches.services.ingestion import apply_chunk, ingest_job, ingest_jobs
 from batches.services.leases import held
 from batches.services.recount import recount
+from batches.services.result_files import read_chunks
 from batches.services.spool import job_dir
 from batches.states import FileKind, ItemStatus, JobStatus, StrayKind
 from batches.workloads import get_workload
@@ -154,7 +155,7 @@ def test_both_files_are_read_and_a_line_with_an_error_fails_its_item():
     attempt = ItemAttempt.objects.get(item=bad)
     assert (attempt.http_status, attempt.error_message) == (400, "Too long.")
     assert "context_length_exceeded" in attempt.raw_line
-    assert job.error_counts.get().count == 1
+    assert job.tallies.get(error_code="context_length_exceeded").attempts == 1
     assert recount(repair=False) == []
 
 
@@ -178,12 +179,14 @@ def test_a_batch_whose_every_line_failed_has_no_output_file_and_ends():
         (lambda key: answer(key, text="Sure! Here it is"), "invalid_json"),
         (lambda key: answer(key, text='{"captions": []}'), "schema_mismatch"),
         (lambda key: answer(key, text='{"caption": 3}'), "schema_mismatch"),
-        (lambda key: http_error(key, 429, "insufficient_quota"), "insufficient_quota"),
         (lambda key: http_error(key, 500, None), "invalid"),
         (lambda key: http_error(key, 0, "odd"), "odd"),
     ],
 )
-def test_what_is_no_usable_answer_fails_and_is_kept_whole(line, code):
+def test_what_is_no_usable_answer_fails_in_the_end_and_is_kept_whole(
+    settings, line, code
+):
+    settings.BATCH_MAX_ATTEMPTS = 1
     job = completed_job(1)
     (key,) = item_ids(job)
     with_results(job, [line(key)])
@@ -279,7 +282,7 @@ def test_a_file_with_fewer_lines_than_counted_is_downloaded_again(sandbox):
     ingest(job)
 
     assert job.status == JobStatus.COMPLETED
-    assert (job.times_reread, job.lines_read, job.checkpoint_offset) == (1, 0, 0)
+    assert (job.times_reread, job.lines_read, job.checkpoint_line) == (1, 0, 0)
     assert "fewer lines" in job.waiting_reason
     assert Caption.objects.count() == 1  # what was there is applied all the same
 
@@ -313,14 +316,12 @@ def test_a_late_line_of_an_earlier_attempt_is_recorded_and_not_applied():
     job = completed_job(1)
     (key,) = item_ids(job)
     with_results(job, error=[not_executed(key), answer(key)], ending="expired")
-    chunk = next(
-        read_chunks(
-            job_dir(job) / "err.result", "err", FileKind.ERROR, offset=0, line=0
-        )
-    )
+    path = job_dir(job) / "err.result"
+    chunk = next(read_chunks(path, "err", FileKind.ERROR, start=0))
     with held(job, now=timezone.now()):
-        for line in chunk.lines:
-            apply_chunk(job, get_workload("captions"), replace(chunk, lines=[line]))
+        for place, line in enumerate(chunk.lines):
+            one = replace(chunk, lines=[line], numbers=chunk.numbers[place : place + 1])
+            apply_chunk(job, get_workload("captions"), one, looks_first=False)
 
     assert strays() == [(StrayKind.LATE, 2)]
     assert not Caption.objects.exists()
@@ -333,9 +334,9 @@ def test_a_file_read_twice_changes_nothing():
     workload = get_workload("captions")
     path = job_dir(job) / "out.result"
     with held(job, now=timezone.now()):
-        for _ in range(2):
-            for chunk in read_chunks(path, "out", FileKind.OUTPUT, offset=0, line=0):
-                apply_chunk(job, workload, chunk)
+        for looks_first in (False, False, True):
+            for chunk in read_chunks(path, "out", FileKind.OUTPUT, start=0):
+                apply_chunk(job, workload, chunk, looks_first=looks_first)
 
     job.refresh_from_db()
     assert job.items_complete == Caption.objects.count() == 3
@@ -345,17 +346,18 @@ def test_a_file_read_twice_changes_nothing():
 
 
 def test_reading_goes_on_where_the_checkpoint_stands(monkeypatch):
-    monkeypatch.setattr(ingestion, "CHUNK_LINES", 2)
+    monkeypatch.setattr(result_files, "CHUNK_LINES", 2)
     job = completed_job(5)
     keys = item_ids(job)
     with_results(job, [answer(key) for key in keys[:4]], [http_error(keys[4])])
     path = job_dir(job) / "out.result"
     with held(job, now=timezone.now()):
-        chunk = next(read_chunks(path, "out", FileKind.OUTPUT, offset=0, line=0))
-        apply_chunk(job, get_workload("captions"), chunk)
+        chunk = next(read_chunks(path, "out", FileKind.OUTPUT, start=0))
+        apply_chunk(job, get_workload("captions"), chunk, looks_first=False)
     # what was read is not looked at again
-    raw = path.read_bytes()
-    path.write_bytes(b"#" * chunk.end_offset + raw[chunk.end_offset :])
+    first, second, *rest = path.read_bytes().splitlines(keepends=True)
+    spoilt = [line.replace(b"response", b"********") for line in (first, second)]
+    path.write_bytes(b"".join([*spoilt, *rest]))
 
     ingest(job)
 
@@ -378,11 +380,30 @@ def test_chunks_are_cut_at_newlines_alone(tmp_path):
         json.dumps({"a": text}, ensure_ascii=False).encode() + b"\r\n\n" + b'{"b": 1}'
     )
 
-    (chunk,) = read_chunks(path, "f", FileKind.OUTPUT, offset=0, line=0)
+    (chunk,) = read_chunks(path, "f", FileKind.OUTPUT, start=0)
 
-    assert [line.number for line in chunk.lines] == [1, 3]
-    assert json.loads(chunk.lines[0].raw)["a"] == text
-    assert chunk.end_offset == path.stat().st_size
+    assert list(chunk.numbers) == [1, 3]
+    assert json.loads(chunk.lines[0])["a"] == text
+    assert chunk.end == 2
+
+
+def test_lines_are_read_in_the_order_of_their_items_and_the_rest_last(tmp_path):
+    path = tmp_path / "shuffled.jsonl"
+    path.write_bytes(
+        b"".join(
+            b'{"id": "x", "custom_id": "%s", "at": %d}\n' % (key, number)
+            for number, key in enumerate([b"30", b"odd", b"4", b"30", b"100", b"4"])
+        )
+    )
+    places = [
+        json.loads(line)["at"]
+        for chunk in read_chunks(path, "f", FileKind.OUTPUT, start=0)
+        for line in chunk.lines
+    ]
+
+    assert places == [2, 5, 0, 3, 4, 1]
+    (rest,) = read_chunks(path, "f", FileKind.OUTPUT, start=4)
+    assert (list(rest.numbers), rest.end) == ([5, 2], 6)
 
 
 def test_separators_and_nul_inside_an_answer_do_no_harm():
@@ -552,11 +573,11 @@ def test_an_old_holder_that_wakes_up_late_applies_nothing():
     with_results(job, [answer(key) for key in item_ids(job)])
     old = BatchJob.objects.get(pk=job.pk)
     path = job_dir(job) / "out.result"
-    chunk = next(read_chunks(path, "out", FileKind.OUTPUT, offset=0, line=0))
+    chunk = next(read_chunks(path, "out", FileKind.OUTPUT, start=0))
     BatchJob.objects.filter(pk=job.pk).update(lease_epoch=old.lease_epoch + 1)
 
     with pytest.raises(LostLease):
-        apply_chunk(old, get_workload("captions"), chunk)
+        apply_chunk(old, get_workload("captions"), chunk, looks_first=False)
 
     assert not Caption.objects.exists()
     assert OpenItem.objects.filter(job=job).count() == 2

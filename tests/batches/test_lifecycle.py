@@ -5,7 +5,6 @@ from django.utils import timezone
 from batches.errors import IllegalMove, LostLease
 from batches.models import BatchItem, BatchJob, Event, OpenItem
 from batches.services.lifecycle import (
-    end_items,
     move_items,
     move_job,
     refresh_run,
@@ -22,7 +21,7 @@ from batches.states import (
     JobStatus,
     RunStatus,
 )
-from tests.factories import item_ids, make_collected_run, make_job
+from tests.factories import make_collected_run, make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -79,13 +78,6 @@ def test_move_items_leaves_alone_what_is_in_another_status():
     assert moved == 1
     first.refresh_from_db()
     assert first.status == ItemStatus.CANCELLED
-
-
-def test_end_items_refuses_a_status_that_a_sent_item_cannot_take():
-    job = make_job(items=1)
-
-    with pytest.raises(IllegalMove):
-        end_items([(item_ids(job)[0], ItemStatus.IN_JOB, "", 0, 0, 0, 0, None)])
 
 
 def test_a_move_writes_its_event_with_it():

@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from batches.errors import UnknownPrice, UnknownProvider
-from batches.models.money import to_nanos, to_nanos_up, to_usd
+from batches.models.money import to_nanos, to_usd
 from batches.providers.errors import ProviderError
-from batches.providers.pricing import batch_rate
+from batches.providers.pricing import Rate, batch_rate
 from batches.providers.registry import active_provider, get_provider
 from batches.providers.result_lines import read_line
 from batches.providers.tokens import count_tokens
@@ -52,30 +52,31 @@ def test_a_model_without_a_batch_price_is_an_error_and_never_free(model):
 def test_cached_tokens_are_part_of_the_input():
     rate = batch_rate("gpt-5-nano", NOVEMBER)
 
-    cost = rate.cost_usd(input_tokens=1000, cached_tokens=400, output_tokens=10)
-
-    assert (
-        cost
-        == (Decimal("0.025") * 600 + Decimal("0.0025") * 400 + Decimal("0.20") * 10)
-        / 1_000_000
-    )
+    assert rate.nanos(1000, 400, 10) == 15_000 + 1_000 + 2_000
 
 
 def test_a_batch_of_the_academy_costs_two_cents():
     """120 requests of 500 tokens in and out: 0.0045 $ and 0.018 $."""
     rate = batch_rate("gpt-4o-mini", NOVEMBER)
 
-    cost = rate.cost_usd(input_tokens=60_000, output_tokens=60_000)
+    cost = to_usd(rate.nanos(60_000, 0, 60_000))
 
     assert cost == Decimal("0.0225")
     assert f"{cost:.2f}" == "0.02"
 
 
-def test_money_is_rounded_half_up_and_a_reservation_up():
+def test_money_is_rounded_half_up():
     assert to_nanos(Decimal("0.0000000005")) == 1
     assert to_nanos(Decimal("0.0000000004")) == 0
-    assert to_nanos_up(Decimal("0.0000000001")) == 1
     assert to_usd(1) == Decimal("0.000000001")
+
+
+def test_a_price_between_two_nanos_is_rounded_half_up_and_a_reservation_up():
+    rate = Rate(Decimal("0.0005"), Decimal("0.0004"), Decimal("0.0001"), "made up")
+
+    assert [rate.nanos(tokens, 0, 0) for tokens in (0, 1, 2, 3)] == [0, 1, 1, 2]
+    assert rate.nanos(2, 1, 0) == 1  # 0.5 and 0.4
+    assert [rate.nanos_up(0, tokens) for tokens in (0, 1, 10, 11)] == [0, 1, 1, 2]
 
 
 def test_a_reservation_is_at_least_what_the_limits_allow():
@@ -83,7 +84,7 @@ def test_a_reservation_is_at_least_what_the_limits_allow():
 
     reserved = worst_case_nanos(rate, input_tokens=1001, output_limit=100)
 
-    assert reserved >= to_nanos(rate.cost_usd(input_tokens=1101, output_tokens=100))
+    assert reserved >= rate.nanos(1101, 0, 100)
 
 
 def test_tokens_are_counted_with_the_models_own_encoding():

@@ -282,7 +282,7 @@ def test_what_was_never_sent_is_not_requeued():
 
 
 def test_requeueing_twice_does_it_once(sandbox):
-    sandbox.faults(failed_lines={"rate": 1.0, "status": 500})
+    sandbox.faults(failed_lines={"rate": 1.0, "status": 400})
     job = make_job(2)
     work_off()
 

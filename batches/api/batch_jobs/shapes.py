@@ -19,7 +19,7 @@ from batches.models import (
     BatchJob,
     ItemAttempt,
     ItemRequest,
-    JobError,
+    JobTally,
     Run,
 )
 from batches.models.money import to_usd
@@ -56,7 +56,7 @@ def shown_jobs(jobs: QuerySet[BatchJob]) -> list[JobOut]:
     """These jobs in their order, in four queries whatever their number."""
     rows = (
         jobs.defer("provider_answer")
-        .prefetch_related("error_counts")
+        .prefetch_related("tallies")
         .prefetch_related("shares__run")
     )
     return [_job_out(job) for job in rows]
@@ -72,8 +72,9 @@ def shown(target: BatchJob | Run) -> JobOut:
 def _job_out(job: BatchJob) -> JobOut:
     is_final = job.status in JOB_FINAL
     errors: Counter[str] = Counter()
-    for error in job.error_counts.all():
-        errors[error.code] += error.count
+    for tally in job.tallies.all():
+        if tally.error_code:
+            errors[tally.error_code] += tally.attempts
     return JobOut(
         id=job.public_id,
         kind="job",
@@ -105,7 +106,8 @@ def _run_out(run: Run) -> JobOut:
         .order_by("pk")
         .only("public_id", "provider", "model", "create_sent_at")
     )
-    codes = JobError.objects.filter(run=run).values_list("code")
+    failures = JobTally.objects.filter(run=run).exclude(error_code="")
+    codes = failures.values_list("error_code")
     return JobOut(
         id=run.public_id,
         kind="run",
@@ -119,7 +121,7 @@ def _run_out(run: Run) -> JobOut:
         completed_requests=figures.complete,
         failed_requests=figures.failed,
         cancelled_requests=figures.cancelled,
-        errors=dict(codes.annotate(n=Sum("count")).order_by("code")),
+        errors=dict(codes.annotate(n=Sum("attempts")).order_by("error_code")),
         waits_for=run.waiting_reason or None,
         cost_usd=f"{to_usd(figures.cost_nanos):f}",
         run_ids=[run.public_id],
