@@ -31,7 +31,7 @@ from batches.models import (
 )
 from batches.providers.registry import SANDBOX
 from batches.services.bundling import bundle
-from batches.services.collection import collect_run, start_run
+from batches.services.collection import PAGE_SUBJECTS, collect_run, start_run
 from batches.services.ingestion import ingest_jobs
 from batches.services.items import Destination, NewItem, insert_items
 from batches.services.polling import poll_jobs
@@ -311,14 +311,17 @@ def collecting(bench: Bench, key: str) -> list[Result]:
         bench.say(f"{row}: collecting")
         spent = measure(partial(collect_run, run))
         _check_collected(run, bench.lines)
-        rendering = _rendering(table)
+        looking, texts = _looking(table)
+        rendering = _rendering(texts)
         apart = spent.without(rendering.cpu)
         results.append(
             Result(
                 row,
                 round(apart.cpu, 2),
-                f"rendering {rendering.cpu:.1f} CPU s apart",
+                f"{looking.cpu:.1f} of it to find them; "
+                f"{rendering.cpu:.1f} to render them apart",
                 {
+                    "finding_cpu_seconds": round(looking.cpu, 2),
                     "rendering_cpu_seconds": round(rendering.cpu, 2),
                     "wall_seconds": round(spent.wall, 2),
                     "backend": spent.backend_cpu is not None,
@@ -349,13 +352,21 @@ def _check_collected(run: Run, expected: int) -> None:
         )
 
 
-def _rendering(table: str) -> Spent:
-    """Rendering of what was collected, by itself."""
+def _looking(table: str) -> tuple[Spent, list[str]]:
+    """Asking for all pages of subjects, by itself; and the texts that came."""
     texts: list[str] = []
-    cursor: str | None = ""
-    while cursor is not None:
-        rows, cursor = subjects.lacking(table, cursor, 5_000)
-        texts += [text for _, text in rows]
+
+    def work() -> None:
+        cursor: str | None = ""
+        while cursor is not None:
+            rows, cursor = subjects.lacking(table, cursor, PAGE_SUBJECTS)
+            texts.extend(text for _, text in rows)
+
+    return measure(work), texts
+
+
+def _rendering(texts: Sequence[str]) -> Spent:
+    """Rendering of what was collected, by itself."""
 
     def work() -> None:
         for text in texts:

@@ -104,9 +104,13 @@ def _measure(bench: Bench, keys: list[str]) -> tuple[list[Result], list[str]]:
     broken: list[str] = []
     for key in keys:
         try:
-            results += MEASURES[key](bench, key)
+            measured = MEASURES[key](bench, key)
         except BatchError as err:
             broken.append(f"{key}: {err}")
+            continue
+        for result in measured:
+            bench.say(f"{result.key} is {result.value:.2f} {result.target.unit}")
+        results += measured
     return results, broken
 
 
