@@ -64,6 +64,17 @@ class BatchJobQuerySet(models.QuerySet[Any]):
             status=JobStatus.COMPLETED,
         ).order_by("pk")
 
+    def with_files_left(self) -> Self:
+        """Finished jobs whose files at the provider were not seen to be gone.
+
+        Not those that a person gave up: their batch may still need its file.
+        """
+        return self.filter(
+            finished_at__isnull=False,
+            provider_files_deleted_at__isnull=True,
+            abandoned_at__isnull=True,
+        ).order_by("pk")
+
 
 class OpenItemQuerySet(models.QuerySet[Any]):
     def waiting(self, now: datetime) -> Self:

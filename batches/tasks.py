@@ -23,6 +23,7 @@ from batches.services.collection import collect_runs, start_run
 from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import process_once
 from batches.services.polling import poll_jobs
+from batches.services.reconciliation import clean_up, reconcile
 from batches.services.submission import submit_jobs
 from batches.states import AT_PROVIDER, Trigger
 
@@ -40,9 +41,15 @@ def tick(stage: str, **_: Any) -> str:
     stages: dict[str, tuple[Callable[[], bool], Callable[[], str]]] = {
         "collect": (config.creation_enabled, _collect),
         "bundle": (config.creation_enabled, _bundle),
-        "submit": (config.creation_enabled, _submit),
+        "submit": (
+            # What was sent without an answer is looked for in any case.
+            lambda: config.creation_enabled() or config.polling_enabled(),
+            _submit,
+        ),
         "poll": (config.polling_enabled, _poll),
         "ingest": (config.polling_enabled, _ingest),
+        "clean": (config.polling_enabled, _clean),
+        "reconcile": (config.polling_enabled, _reconcile),
         "sweep": (lambda: True, _sweep),
     }
     is_on, run = stages[stage]
@@ -97,7 +104,7 @@ def request_all_ticks() -> None:
 
     A task that died with its worker comes back only after the queue's `retry`.
     """
-    for stage in ("collect", "bundle", "submit", "poll", "ingest"):
+    for stage in ("collect", "bundle", "submit", "poll", "ingest", "clean"):
         request_tick(stage)
 
 
@@ -115,6 +122,14 @@ def _submit() -> str:
 
 def _ingest() -> str:
     return f"{ingest_jobs(now=timezone.now())} ended"
+
+
+def _clean() -> str:
+    return f"{clean_up(now=timezone.now())} jobs cleaned up"
+
+
+def _reconcile() -> str:
+    return str(reconcile(apply=True, now=timezone.now()))
 
 
 def _sweep() -> str:

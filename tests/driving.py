@@ -12,6 +12,7 @@ from batches.services.collection import collect_runs
 from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import is_idle
 from batches.services.polling import poll_jobs
+from batches.services.reconciliation import clean_up
 from batches.services.submission import submit_jobs
 
 
@@ -28,7 +29,7 @@ def work_off(*, seconds: float = 20.0) -> list[str]:
         later = timezone.now() + timedelta(hours=1)
         collect_runs()
         bundle(now=later)
-        for stage in (submit_jobs, poll_jobs, ingest_jobs):
+        for stage in (submit_jobs, poll_jobs, ingest_jobs, clean_up):
             try:
                 stage(now=later)
             except ProviderError as err:

@@ -20,6 +20,7 @@ from batches.services.bundling import bundle
 from batches.services.collection import collect_runs
 from batches.services.ingestion import ingest_jobs
 from batches.services.polling import poll_jobs
+from batches.services.reconciliation import clean_up, files_left, reconcile_if_due
 from batches.services.submission import submit_jobs
 from batches.states import AT_PROVIDER, JobStatus
 
@@ -39,6 +40,7 @@ class PassReport:
     submitted: int = 0  # jobs
     moved: int = 0  # jobs
     ended: int = 0  # jobs
+    cleaned: int = 0  # jobs
     trouble: list[str] = field(default_factory=list)
 
     def add(self, other: "PassReport") -> None:
@@ -47,11 +49,17 @@ class PassReport:
         self.submitted += other.submitted
         self.moved += other.moved
         self.ended += other.ended
+        self.cleaned += other.cleaned
 
     @property
     def did_something(self) -> bool:
         return bool(
-            self.collected or self.bundled or self.submitted or self.moved or self.ended
+            self.collected
+            or self.bundled
+            or self.submitted
+            or self.moved
+            or self.ended
+            or self.cleaned
         )
 
 
@@ -61,10 +69,12 @@ def process_once() -> PassReport:
     if config.creation_enabled():
         report.collected = _run(lambda now: collect_runs(), report)
         report.bundled = len(bundle())
+    if config.creation_enabled() or config.polling_enabled():
         report.submitted = _run(submit_jobs, report)
     if config.polling_enabled():
         report.moved = _run(poll_jobs, report)
         report.ended = _run(ingest_jobs, report)
+        report.cleaned = _run(clean_up, report)
     return report
 
 
@@ -77,11 +87,13 @@ def _run(stage: Callable[..., int], report: PassReport) -> int:
 
 
 def is_idle() -> bool:
-    """Whether nothing is left: no run to collect, no open item, no unfinished job."""
+    """Whether nothing is left: no run to collect, no open item, no unfinished job, and
+    no file of a finished one at its provider."""
     return not (
         OpenItem.objects.exists()
         or BatchJob.objects.unfinished().exists()
         or Run.objects.to_collect().exists()
+        or files_left()
     )
 
 
@@ -108,13 +120,17 @@ def progress(since: datetime) -> tuple[int, int]:
 def process_until_done() -> Iterator[PassReport]:
     """Pass after pass until nothing is left; yields each pass's report.
 
-    Between passes it waits for the next thing to come due. Whoever consumes this
+    Between passes it waits for the next thing to come due. At the end the account is
+    reconciled, which finds what a process that died left there. Whoever consumes this
     decides what trouble is too much.
     """
     while True:
         report = process_once()
+        is_done = is_idle()
+        if is_done and config.polling_enabled():
+            _run(reconcile_if_due, report)
         yield report
-        if is_idle():
+        if is_done and not report.trouble:
             return
         if not report.did_something:
             sleep(_seconds_until_due(timezone.now()))

@@ -10,6 +10,7 @@ from django.utils import timezone
 from batches.models import BatchJob
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider, is_sandbox
+from batches.services.installation import may_act
 from batches.services.leases import held
 from batches.services.lifecycle import move_job, update_job
 from batches.services.settlement import refuse_job
@@ -90,7 +91,7 @@ def poll_job(job: BatchJob) -> None:
     """Ask once for a job that we hold, and write down what was said."""
     if not job.provider_batch_id:
         return
-    if job.intent == Intent.CANCEL and job.status in CANCELLABLE:
+    if job.intent == Intent.CANCEL and job.status in CANCELLABLE and may_act():
         cancel_at_provider(job)
     batch = get_provider(job.provider).retrieve(job.provider_batch_id)
     now = timezone.now()

@@ -23,6 +23,7 @@ from batches.services.outcomes import (
     write_outcomes,
 )
 from batches.services.spool import remove_job_dir
+from batches.signals import announce
 from batches.states import AttemptOutcome, EventKind, Intent, JobStatus
 from batches.workloads import get_workload
 
@@ -49,6 +50,7 @@ def end_job(job: BatchJob, to: JobStatus, *, reason: str, now: datetime) -> None
                 items=figures.items,
             )
             refresh_run(run.pk, now=now)
+        announce("clean")
     remove_job_dir(job)
 
 
