@@ -153,7 +153,11 @@ def _check_holds(job: BatchJob) -> None:
 def _upload(job: BatchJob, provider: "BatchProvider") -> None:
     path = write_input_file(job)
     renew(job)
-    file_id = provider.upload(path, file_name(job))
+    try:
+        file_id = provider.upload(path, file_name(job))
+    except FileNotFoundError:
+        renew(job)  # another process was done with the job: it is not ours any more
+        raise
     try:
         update_job(job, input_file_id=file_id)
     except LostLease:
