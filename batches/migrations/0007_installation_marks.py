@@ -7,6 +7,14 @@ import django.utils.timezone
 from django.db import migrations, models
 
 
+def make_the_installation(apps, schema_editor):
+    """Its id is as old as the database: a backup from before the first job has it."""
+    Installation = apps.get_model("batches", "Installation")
+    # Where it is was said in another way before, which would make each a copy.
+    Installation.objects.update(database_hash="")
+    Installation.objects.get_or_create(pk=1)
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("batches", "0006_retries_holds_and_alerts"),
@@ -82,9 +90,5 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "disks",
             },
         ),
-        # It is made in another way now: that of before would make each a copy.
-        migrations.RunSQL(
-            "UPDATE batches_installation SET database_hash = ''",
-            migrations.RunSQL.noop,
-        ),
+        migrations.RunPython(make_the_installation, migrations.RunPython.noop),
     ]

@@ -47,11 +47,12 @@ class NotTheOriginal(HeldBack):
 
 
 def installation_id() -> str:
-    """This installation's id, as text; made when it is first asked for."""
+    """This installation's id, as text; as old as the database."""
     return installation().public_id.hex
 
 
 def installation() -> Installation:
+    """The row that the migrations made."""
     row, _ = Installation.objects.get_or_create(pk=1)
     return row
 

@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
 
+from batches.models import Installation
 from tests.databases import PREFIX, PostgresServer
 
 
@@ -39,6 +40,15 @@ def inside(database: Path | str, data_dir: Path) -> Iterator[None]:
 def migrate(database: Path | str, data_dir: Path) -> None:
     with inside(database, data_dir):
         call_command("migrate", run_syncdb=True, verbosity=0)
+
+
+def new_file(empty: Path, to: Path) -> Path:
+    """A database as the migrations leave it, in a file: an installation of its own."""
+    copy_file(empty, to)
+    with inside(to, to.parent):
+        Installation.objects.all().delete()
+        Installation.objects.create()
+    return to
 
 
 def copy_file(database: Path, to: Path) -> Path:

@@ -50,6 +50,7 @@ from tests.batches.elsewhere import (
     drop_on_server,
     inside,
     migrate,
+    new_file,
     rename_on_server,
 )
 from tests.conftest import SERVER
@@ -76,9 +77,16 @@ def home(
     """The original's folder, with its database `db.sqlite3`."""
     if connection.vendor != "sqlite":
         pytest.skip("about files")
-    copy_file(empty_file, tmp_path / "home" / "db.sqlite3")
     with django_db_blocker.unblock():
+        new_file(empty_file, tmp_path / "home" / "db.sqlite3")
         yield tmp_path / "home"
+
+
+def test_the_id_is_as_old_as_the_database(empty_file, home):
+    copy = copy_file(empty_file, home / "fresh.sqlite3")
+
+    with inside(copy, home):
+        assert Installation.objects.get().database_hash == ""
 
 
 def test_a_new_database_acts_without_a_question_and_leaves_its_mark(home):
@@ -227,7 +235,7 @@ def test_a_copy_that_becomes_an_installation_of_its_own_pays_for_nothing_again(
 def test_two_installations_on_one_account_leave_each_other_alone(
     home, empty_file, tmp_path
 ):
-    other = copy_file(empty_file, tmp_path / "other" / "db.sqlite3")
+    other = new_file(empty_file, tmp_path / "other" / "db.sqlite3")
     with inside(other, other.parent):
         make_job()
         submit_jobs(now=timezone.now())
@@ -253,7 +261,7 @@ def test_two_installations_on_one_account_leave_each_other_alone(
 
 def test_an_installation_from_before_the_marks_acts_without_a_question(home):
     with inside(home / "db.sqlite3", home):
-        Installation.objects.create(pk=1, database_hash="")
+        assert Installation.objects.get().database_hash == ""
 
         assert may_act()
 
