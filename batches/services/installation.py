@@ -3,7 +3,7 @@
 A copy of a database carries the installation's id with it: it would send what the
 original sends, and delete the original's files. So a database acts only
 
-- from the place it acted from before: its file, or its server and its name there;
+- from the place it acted from before: the same file, or its server and name there;
 - by a process on a known disk: one with our mark in DATA_DIR.
 
 The first place and the first disk are taken as they come. A disk that is new, as that
@@ -110,15 +110,17 @@ def _told(message: str) -> str:
 
 
 def database_hash() -> str:
-    """A hash of where the database is: the file's path, or the server and the name.
+    """A hash of where the database is: which file, or the server and the name.
 
-    A PostgreSQL server is known by its address and by the identifier that its cluster
+    A file is known by its inode: moved or renamed it is the same, a copy never is. A
+    PostgreSQL server is known by its address and by the identifier that its cluster
     was given when it was made; a database by its name and by its number there, which a
     copy on the same server does not share.
     """
     place = connection.settings_dict
     if connection.vendor == "sqlite":
-        parts = ["sqlite", str(Path(place["NAME"]).resolve())]
+        file = Path(place["NAME"])
+        parts = ["sqlite", str(file.stat().st_ino if file.exists() else file)]
     else:
         parts = [str(place.get(key) or "") for key in ("HOST", "PORT", "NAME")]
         parts += _on_its_server()

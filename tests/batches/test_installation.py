@@ -102,14 +102,29 @@ def test_a_new_database_acts_without_a_question_and_leaves_its_mark(home):
     assert disk.inode == mark.stat().st_ino
 
 
-def test_a_moved_file_waits_for_adopt_and_then_goes_on(home, tmp_path):
+def test_a_file_that_is_moved_with_its_folder_acts_without_a_question(home, tmp_path):
+    with inside(home / "db.sqlite3", home):
+        check_may_act()
+        make_job()
+    moved = home.rename(tmp_path / "moved")
+
+    with inside(moved / "db.sqlite3", moved):
+        work_off()
+
+        assert Caption.objects.count() == 3
+        assert not Alert.objects.exists()
+
+
+def test_a_file_moved_to_another_disk_waits_for_adopt_and_then_goes_on(home, tmp_path):
+    """Which no program can tell from a copy whose original goes on."""
     with inside(home / "db.sqlite3", home):
         check_may_act()
         before = installation_id()
         make_job()
-    moved = (home / "db.sqlite3").rename(tmp_path / "moved.sqlite3")
+    moved = copy_file(home / "db.sqlite3", tmp_path / "moved" / "db.sqlite3")
+    (home / "db.sqlite3").unlink()
 
-    with inside(moved, home):
+    with inside(moved, moved.parent):
         with pytest.raises(NotTheOriginal, match="--adopt"):
             submit_jobs(now=timezone.now())
         job = BatchJob.objects.get()
@@ -167,8 +182,8 @@ def test_a_copy_may_look_without_touching(home, tmp_path):
         assert not Installation.objects.get().reconciled_at
 
 
-@pytest.mark.parametrize("with_mark", [False, True], ids=["alone", "with its folder"])
-def test_a_copy_at_the_same_path_is_told_by_the_mark(home, tmp_path, with_mark):
+@pytest.mark.parametrize("with_mark", [False, True], ids=["alone", "with its mark"])
+def test_a_copy_at_the_same_path_is_told(home, tmp_path, with_mark):
     """As between two machines, or two stacks of containers, that are laid out alike."""
     with inside(home / "db.sqlite3", home):
         check_may_act()
@@ -180,13 +195,32 @@ def test_a_copy_at_the_same_path_is_told_by_the_mark(home, tmp_path, with_mark):
             copy_file(mark, home / mark.name)
 
     with inside(home / "db.sqlite3", home), later(minutes=20):
-        with pytest.raises(NotTheOriginal, match="on this disk"):
+        with pytest.raises(NotTheOriginal):
             submit_jobs(now=timezone.now())
         assert Alert.objects.get().code == "copied_database"
 
         call_command("reconcile_batches", "--adopt", stdout=StringIO())
 
         assert may_act()
+
+
+@pytest.mark.parametrize("with_mark", [False, True], ids=["no mark", "copied mark"])
+def test_the_mark_tells_where_everything_else_is_equal(home, tmp_path, with_mark):
+    """As after a disk was copied block by block, but for DATA_DIR."""
+    with inside(home / "db.sqlite3", home):
+        check_may_act()
+        make_job()
+    other = tmp_path / "other"
+    other.mkdir()
+    if with_mark:
+        (mark,) = home.glob("installation-*")
+        copy_file(mark, other / mark.name)
+
+    with inside(home / "db.sqlite3", other), later(minutes=20):
+        with pytest.raises(NotTheOriginal, match="on this disk"):
+            submit_jobs(now=timezone.now())
+
+        assert Alert.objects.get().code == "copied_database"
 
 
 def test_a_copy_that_becomes_an_installation_of_its_own_pays_for_nothing_again(
