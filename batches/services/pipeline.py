@@ -18,10 +18,12 @@ from batches.errors import BatchError
 from batches.models import BatchJob, OpenItem, Run
 from batches.services.bundling import bundle
 from batches.services.collection import collect_runs
+from batches.services.deadlines import look_after_abandoned
+from batches.services.holds import active_holds, is_probe_due, probe_keys
 from batches.services.ingestion import ingest_jobs
 from batches.services.polling import poll_jobs
 from batches.services.submission import submit_jobs
-from batches.states import AT_PROVIDER, JobStatus
+from batches.states import AT_PROVIDER, TO_SUBMIT, JobStatus
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +62,12 @@ def process_once() -> PassReport:
     report = PassReport()
     if config.creation_enabled():
         report.collected = _run(lambda now: collect_runs(), report)
-        report.bundled = len(bundle())
+        _run(probe_keys, report)
+        report.bundled = _run(lambda now: len(bundle(now=now)), report)
         report.submitted = _run(submit_jobs, report)
     if config.polling_enabled():
         report.moved = _run(poll_jobs, report)
+        _run(look_after_abandoned, report)
         report.ended = _run(ingest_jobs, report)
     return report
 
@@ -83,6 +87,26 @@ def is_idle() -> bool:
         or BatchJob.objects.unfinished().exists()
         or Run.objects.to_collect().exists()
     )
+
+
+def only_held_work_is_left() -> bool:
+    """Whether nothing gets further before a person resumes a run, or a hold ends.
+
+    Something does where a run is to collect, a job is at the provider or back from it,
+    or a create is to be found again; holds are about none of these.
+    """
+    unsent = BatchJob.objects.filter(status__in=TO_SUBMIT, create_sent_at__isnull=True)
+    on_their_way = BatchJob.objects.unfinished().exclude(pk__in=unsent)
+    if Run.objects.to_collect().exists() or on_their_way.exists():
+        return False
+    waiting = OpenItem.objects.filter(
+        Q(job__isnull=True, run__paused_at__isnull=True) | Q(job__in=unsent)
+    )
+    kinds = waiting.order_by().values("provider", "workload", "account").distinct()
+    now = timezone.now()
+    holds = [hold for hold in active_holds() if not is_probe_due(hold, now)]
+    is_held = all(any(hold.covers(**kind) for hold in holds) for kind in kinds)
+    return is_held and OpenItem.objects.exists()
 
 
 def progress(since: datetime) -> tuple[int, int]:

@@ -22,10 +22,16 @@ from batches.models import BatchJob
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider
 from batches.services.events import record_event
+from batches.services.holds import keep_back, report_refusal, take_probe
 from batches.services.installation import installation_id
 from batches.services.leases import held, renew
 from batches.services.lifecycle import move_job, update_job
-from batches.services.polling import poll_time, retry_time
+from batches.services.polling import (
+    lacks_file,
+    poll_time,
+    retry_time,
+    wait_for_file,
+)
 from batches.services.settlement import cancel_unsent, refuse_job
 from batches.services.spool import write_input_file
 from batches.signals import announce
@@ -73,6 +79,7 @@ def submit_job(job: BatchJob) -> None:
     try:
         _submit(job, get_provider(job.provider))
     except ProviderError as err:
+        report_refusal(job.provider, err)
         _wait(job, str(err), retry_time(job))
         raise
 
@@ -80,6 +87,8 @@ def submit_job(job: BatchJob) -> None:
 def _submit(job: BatchJob, provider: "BatchProvider") -> None:
     if job.create_sent_at is None and job.intent == Intent.CANCEL:
         cancel_unsent(job)
+        return
+    if job.create_sent_at is None and keep_back(job):
         return
     if job.status == JobStatus.PENDING:
         move_job(job, JobStatus.UPLOADING, waiting_reason="", not_before=None)
@@ -91,7 +100,7 @@ def _submit(job: BatchJob, provider: "BatchProvider") -> None:
     try:
         if not job.input_file_id:
             _upload(job, provider)
-        if not _adopt_unexpected(job, provider):
+        if not _adopt_unexpected(job, provider) and take_probe(job):
             _create(job, provider)
     except ProviderError as err:
         if not err.is_definite:
@@ -237,11 +246,11 @@ def _ours(job: BatchJob, provider: "BatchProvider") -> Iterable["RemoteBatch"]:
 
 def _take_refusal(job: BatchJob, err: ProviderError) -> None:
     """The provider said no in its own words: nothing was accepted or billed."""
+    report_refusal(job.provider, err)
     if err.status in PASSING or err.is_account_trouble:
         _wait(job, str(err), retry_time(job))
-    elif err.is_not_found and job.input_file_id:
-        # A file may be invisible for a while after its upload: ask again for the same.
-        _wait(job, str(err), retry_time(job))
+    elif job.input_file_id and lacks_file(err):
+        wait_for_file(job, str(err))
     else:
         refuse_job(job, code=err.error_code or f"http_{err.status}", message=str(err))
 
