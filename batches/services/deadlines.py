@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 LATE = "job_late"
 VERY_LATE = "job_very_late"  # twice as long
+# What BATCH_TIMEOUT_HOURS is at least: before it the setting need not be looked up.
+SHORTEST_TIMEOUT = timedelta(hours=1)
 # How often an abandoned job is asked after, and until when: as long as files last.
 AFTERCARE_INTERVAL = timedelta(hours=6)
 AFTERCARE = timedelta(days=30)
@@ -42,7 +44,8 @@ def time_at_provider(job: BatchJob, now: datetime) -> timedelta:
 
 
 def is_late(job: BatchJob, now: datetime) -> bool:
-    return time_at_provider(job, now) > timeout()
+    spent = time_at_provider(job, now)
+    return spent > SHORTEST_TIMEOUT and spent > timeout()
 
 
 def late_in_words(job: BatchJob, now: datetime) -> str:
@@ -59,9 +62,9 @@ def late_in_words(job: BatchJob, now: datetime) -> str:
 
 def tell_if_late(job: BatchJob, *, now: datetime) -> None:
     """Raise the alert of a late job: once, and once more after twice the time."""
-    spent = time_at_provider(job, now)
-    if spent <= timeout():
+    if not is_late(job, now):
         return
+    spent = time_at_provider(job, now)
     code, severity = LATE, Severity.WARNING
     if spent > 2 * timeout():
         code, severity = VERY_LATE, Severity.CRITICAL

@@ -184,6 +184,8 @@ def raise_hold(
                 probes=probes,
             )
             audit("hold.raise", actor=by, target=str(hold), message=message)
+            announce("bundle")  # which says on its rows what waits now
+            announce("submit")
     except IntegrityError:
         return False
     log.error("[Batch Worker] Hold on %s: %s", hold.what(), message)

@@ -130,7 +130,7 @@ def progress(since: datetime) -> tuple[int, int]:
 
 
 def process_until_done() -> Iterator[PassReport]:
-    """Pass after pass until nothing is left; yields each pass's report.
+    """Pass after pass until nothing is left, or only what is held; yields each report.
 
     Between passes it waits for the next thing to come due. Whoever consumes this
     decides what trouble is too much.
@@ -141,6 +141,8 @@ def process_until_done() -> Iterator[PassReport]:
         if is_idle():
             return
         if not report.did_something:
+            if only_held_work_is_left():
+                return
             sleep(_seconds_until_due(timezone.now()))
 
 

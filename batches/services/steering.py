@@ -380,7 +380,7 @@ def _do_now(
 # --- holds ----------------------------------------------------------------------------
 
 
-def hold_work(scope: HoldScope, *, key: str = "", reason: str, by: str) -> None:
+def hold_work(scope: HoldScope, *, key: str = "", reason: str, by: str) -> Hold:
     """Keep new work from going out: all of it, or what `key` names.
 
     What is at the provider is read all the same. Raises BadHold for a key that is
@@ -391,6 +391,7 @@ def hold_work(scope: HoldScope, *, key: str = "", reason: str, by: str) -> None:
             "That is on hold by hand already; lift the hold there is to give another "
             "reason."
         )
+    return Hold.objects.active().get(scope=scope, key=key, code=BY_HAND)
 
 
 def lift(hold: Hold, *, by: str) -> Hold:

@@ -1,8 +1,10 @@
 """Nothing goes out under a hold; account trouble raises one and ends it by itself."""
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from batches.errors import UnknownPrice
@@ -504,6 +506,48 @@ def test_held_work_alone_is_told_from_work_that_goes_on(sandbox):
     hold_work(HoldScope.ALL, reason="why", by="amina")
 
     assert not only_held_work_is_left()  # its job is at the provider
+
+
+def process_batches(*flags: str) -> tuple[str, str]:
+    """What the command prints, and what it complains of."""
+    out, err = StringIO(), StringIO()
+    call_command("process_batches", *flags, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def test_process_batches_says_what_holds():
+    make_collected_run(items=2)
+    hold_work(HoldScope.WORKLOAD, key="captions", reason="No glossary.", by="amina")
+
+    said, complained = process_batches()
+
+    assert "Nothing to do" in said
+    assert "On hold: the workload captions, since" in complained
+    assert "by amina: No glossary." in complained
+
+
+def test_process_batches_until_done_ends_when_all_that_is_left_is_held(sandbox):
+    make_job(2)
+    submit()
+    make_collected_run(items=3)
+    hold_work(HoldScope.ALL, reason="why", by="amina")
+
+    with pytest.raises(CommandError, match="Not done: 3 items wait for a hold"):
+        process_batches("--until-done")
+
+    assert Caption.objects.count() == 2
+
+
+def test_process_batches_until_done_ends_at_a_wrong_key(sandbox):
+    sandbox.faults(wrong_key=True)
+    make_job(2)
+
+    with pytest.raises(CommandError, match="Not done: 2 items"):
+        process_batches("--until-done")
+
+    sandbox.clear_faults()
+    probe_is_due()
+    assert "ended 1" in process_batches("--until-done")[0]
 
 
 def test_a_paused_run_is_held_work_too():
