@@ -22,9 +22,8 @@ from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider, is_sandbox
 from batches.services.alerts import close_alerts, raise_alert
 from batches.services.events import audit
-from batches.services.lifecycle import move_job, update_job
 from batches.signals import announce
-from batches.states import HoldScope, JobStatus, Severity
+from batches.states import HoldScope, Severity
 
 log = logging.getLogger(__name__)
 
@@ -116,16 +115,8 @@ def held_until(hold: Hold) -> str:
     return f"the hold on {what} to end: {hold.message}"
 
 
-def keep_back(job: BatchJob) -> bool:
-    """Whether a job in our hands must wait under a hold; its row says for what."""
-    hold = hold_on_job(job)
-    if hold is not None:
-        _put_aside(job, hold)
-    return hold is not None
-
-
-def take_probe(job: BatchJob) -> bool:
-    """The last look before a job is sent: whether no hold is on it, or it is the probe.
+def take_probe(job: BatchJob) -> Hold | None:
+    """The last look before a job is sent: what keeps it, None where it may go now.
 
     Of all who come to be the probe at one time, one gets it; the others wait.
     """
@@ -135,18 +126,9 @@ def take_probe(job: BatchJob) -> bool:
     )
     for hold in sorted(covering, key=lambda hold: is_probe_due(hold, now)):
         if not is_probe_due(hold, now) or not _count_probe(hold, now):
-            _put_aside(job, hold)
-            return False
+            return hold
         log.info("[Batch Worker] Job %d goes out to probe the hold: %s", job.pk, hold)
-    return True
-
-
-def _put_aside(job: BatchJob, hold: Hold) -> None:
-    reason = held_until(hold)[:500]
-    if job.status == JobStatus.UPLOADING and job.create_sent_at is None:
-        move_job(job, JobStatus.PENDING, reason=reason, waiting_reason=reason)
-    elif job.waiting_reason != reason:
-        update_job(job, waiting_reason=reason)
+    return None
 
 
 # --- raise and lift -------------------------------------------------------------------

@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from batches import config
 from batches.errors import LostLease
-from batches.models import BatchJob
+from batches.models import BatchJob, Hold
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider
 from batches.services.events import record_event
-from batches.services.holds import keep_back, report_refusal, take_probe
+from batches.services.holds import held_until, hold_on_job, report_refusal, take_probe
 from batches.services.installation import installation_id
 from batches.services.leases import held, renew
 from batches.services.lifecycle import move_job, update_job
@@ -88,7 +88,7 @@ def _submit(job: BatchJob, provider: "BatchProvider") -> None:
     if job.create_sent_at is None and job.intent == Intent.CANCEL:
         cancel_unsent(job)
         return
-    if job.create_sent_at is None and keep_back(job):
+    if job.create_sent_at is None and _waits_under(job, hold_on_job(job)):
         return
     if job.status == JobStatus.PENDING:
         move_job(job, JobStatus.UPLOADING, waiting_reason="", not_before=None)
@@ -100,8 +100,9 @@ def _submit(job: BatchJob, provider: "BatchProvider") -> None:
     try:
         if not job.input_file_id:
             _upload(job, provider)
-        if not _adopt_unexpected(job, provider) and take_probe(job):
-            _create(job, provider)
+        if _adopt_unexpected(job, provider) or _waits_under(job, take_probe(job)):
+            return
+        _create(job, provider)
     except ProviderError as err:
         if not err.is_definite:
             raise
@@ -266,18 +267,26 @@ def _must_wait(job: BatchJob, until: datetime) -> bool:
     return True
 
 
-def _wait(job: BatchJob, reason: str, until: datetime) -> None:
+def _waits_under(job: BatchJob, hold: Hold | None) -> bool:
+    """Put a job aside that a hold keeps back; False where there is none."""
+    if hold is not None:
+        _wait(job, held_until(hold), job.not_before)
+    return hold is not None
+
+
+def _wait(job: BatchJob, reason: str, until: datetime | None) -> None:
     """Put a job aside until a better hour; nothing is used up."""
+    reason = reason[:500]
     if job.status == JobStatus.UPLOADING:
         move_job(
             job,
             JobStatus.PENDING,
             reason=reason,
             not_before=until,
-            waiting_reason=reason[:500],
+            waiting_reason=reason,
         )
-    else:
-        update_job(job, not_before=until, waiting_reason=reason[:500])
+    elif (job.not_before, job.waiting_reason) != (until, reason):
+        update_job(job, not_before=until, waiting_reason=reason)
 
 
 def _alert(job: BatchJob, message: str) -> None:

@@ -33,7 +33,6 @@ from batches.services.holds import (
     take_probe,
 )
 from batches.services.ingestion import ingest_jobs
-from batches.services.leases import claim
 from batches.services.pipeline import only_held_work_is_left, process_once
 from batches.services.polling import poll_jobs
 from batches.services.recount import recount
@@ -141,18 +140,13 @@ def test_a_job_that_is_held_is_not_sent_and_says_why(sandbox, scope, key):
     assert run.waiting_reason == ""
 
 
-def test_a_hold_raised_while_the_file_goes_up_stops_the_create(sandbox):
+def test_a_hold_raised_while_the_file_goes_up_is_seen_before_the_create():
     job = make_job(2)
-    assert claim(job, now=timezone.now())
-    BatchJob.objects.filter(pk=job.pk).update(status=JobStatus.UPLOADING)
-    job.refresh_from_db()
     raise_hold(HoldScope.ALL, "by_hand", "stop", by="amina")
 
-    assert not take_probe(job)
+    hold = take_probe(job)
 
-    job.refresh_from_db()
-    assert (job.status, job.create_sent_at) == (JobStatus.PENDING, None)
-    assert "stop" in job.waiting_reason
+    assert hold == Hold.objects.get()
 
 
 def test_what_is_at_the_provider_is_read_under_a_hold(sandbox):
