@@ -20,7 +20,7 @@ from batches.admin.display import (
     row_url,
 )
 from batches.admin.live import SLOW_SECONDS, STOP, Live, LiveAdmin
-from batches.admin.notices import NoticesAdmin, code_label, what_is_held
+from batches.admin.notices import code_label, what_is_held
 from batches.admin.panels import Panel
 from batches.models import Alert, BatchJob, Hold, OpenItem, Run
 from batches.providers import registry
@@ -237,7 +237,7 @@ def held_panel():
 
 
 @admin.register(Alert)
-class AlertAdmin(NoticesAdmin, ReadOnlyAdmin):
+class AlertAdmin(ReadOnlyAdmin):
     actions = ["acknowledge_chosen"]
     list_display = ["told", "state", "text", "about", "times", "last_seen", "closed_by"]
     list_filter = [AlertStateFilter, "severity"]

@@ -246,8 +246,9 @@ def probe_keys(*, now: datetime) -> int:
             continue  # another process asks
         try:
             get_provider(hold.key).check()
-        except ProviderError as err:
-            if err.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+        except BatchError as err:
+            status = err.status if isinstance(err, ProviderError) else None
+            if status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
                 log.warning("[Batch Worker] Still on hold: %s", err)
                 continue
         lifted += lift_hold(hold, by=ENGINE)

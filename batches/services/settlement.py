@@ -31,7 +31,15 @@ log = logging.getLogger(__name__)
 PAGE = 5_000
 ABANDONED = "abandoned"  # an item's error code; never retried without a person
 # Validation codes that condemn every line alike, whichever line they name.
-JOB_WIDE_CODES = frozenset({"model_not_found", "invalid_url", "mismatched_model"})
+JOB_WIDE_CODES = frozenset(
+    {
+        "model_not_found",
+        "invalid_url",
+        "mismatched_model",
+        "url_mismatch",  # these two are Azure's names
+        "model_mismatch",
+    }
+)
 
 
 def end_job(job: BatchJob, to: JobStatus, *, reason: str, now: datetime) -> None:

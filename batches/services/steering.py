@@ -311,9 +311,10 @@ def abandon_job(job: BatchJob, *, by: str) -> BatchJob:
             log.warning("[Batch Worker] Abandoning job %d unheard: %s", job.pk, err)
             is_lost = True
         if is_lost:
-            abandon(job, by=by)
-            update_job(job, next_poll_at=first_look())
-            no_longer_late(job, by=by)
+            with transaction.atomic():
+                abandon(job, by=by)
+                update_job(job, next_poll_at=first_look())
+                no_longer_late(job, by=by)
     job.refresh_from_db()
     return job
 
