@@ -20,6 +20,7 @@ from batches.models import BatchJob, Run
 from batches.providers.registry import is_sandbox
 from batches.services.bundling import bundle
 from batches.services.collection import collect_runs, start_run
+from batches.services.holds import probe_keys
 from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import process_once
 from batches.services.polling import poll_jobs
@@ -117,6 +118,7 @@ def _bundle() -> str:
 
 
 def _submit() -> str:
+    probe_keys(now=timezone.now())
     return f"{submit_jobs(now=timezone.now())} sent"
 
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from batches import config
 from batches.errors import HeldBack, LostLease
-from batches.models import BatchJob
+from batches.models import BatchJob, Hold
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider
 from batches.services.account import (
@@ -31,11 +31,16 @@ from batches.services.account import (
 )
 from batches.services.alerts import raise_alert
 from batches.services.events import record_event
-from batches.services.holds import hold_on
+from batches.services.holds import held_until, hold_on_job, report_refusal, take_probe
 from batches.services.installation import check_may_act
 from batches.services.leases import held, renew
 from batches.services.lifecycle import move_job, update_job
-from batches.services.polling import poll_time, retry_time
+from batches.services.polling import (
+    lacks_file,
+    poll_time,
+    retry_time,
+    wait_for_file,
+)
 from batches.services.settlement import cancel_unsent, refuse_job
 from batches.services.spool import write_input_file
 from batches.signals import announce
@@ -91,6 +96,7 @@ def submit_job(job: BatchJob) -> None:
         _wait(job, str(err), job.not_before)
         raise
     except ProviderError as err:
+        report_refusal(job.provider, err)
         if job.status == JobStatus.UPLOADING:  # not put aside yet
             _wait(job, str(err), retry_time(job))
         raise
@@ -101,32 +107,28 @@ def _submit(job: BatchJob, provider: "BatchProvider") -> None:
         if job.intent == Intent.CANCEL:
             cancel_unsent(job)
             return
-        _check_holds(job)
+        if _waits_under(job, hold_on_job(job)):
+            return
     elif _waits_to_look(job):
         return
     if job.status == JobStatus.PENDING:
         move_job(job, JobStatus.UPLOADING, waiting_reason="", not_before=None)
     if job.create_sent_at is not None and not _recover(job, provider):
         return
-    try:
-        _send(job, provider)
-    except ProviderError as err:
-        if not err.is_definite:
-            raise
-        _take_refusal(job, err)
+    _send(job, provider)
 
 
 def _send(job: BatchJob, provider: "BatchProvider") -> None:
-    if _is_unwanted(job):
+    if _is_unwanted(job) or _waits_under(job, hold_on_job(job)):
         return
-    _check_holds(job)
-    if not job.input_file_id:
-        _upload(job, provider)
+    _check_switches()
+    if not job.input_file_id and not _upload(job, provider):
+        return
     # Before sending: is there a batch that this database forgot?
     if _adopt(job, provider) or _is_unwanted(job):
         return
-    _check_holds(job)
-    _create(job, provider)
+    if not _waits_under(job, take_probe(job)):
+        _create(job, provider)
 
 
 def _is_unwanted(job: BatchJob) -> bool:
@@ -138,19 +140,17 @@ def _is_unwanted(job: BatchJob) -> bool:
     return True
 
 
-def _check_holds(job: BatchJob) -> None:
-    """Raises HeldBack where this job must not go out."""
+def _check_switches() -> None:
+    """Raises HeldBack while nothing may be made and sent."""
     if not config.creation_enabled():
         raise HeldBack(
             "Nothing is sent: BATCH_PROCESSING_ENABLED or BATCH_CREATION_ENABLED is "
             "off, or STAGING is on."
         )
-    hold = hold_on(provider=job.provider, workload=job.workload, account=job.account)
-    if hold:
-        raise HeldBack(hold.message)
 
 
-def _upload(job: BatchJob, provider: "BatchProvider") -> None:
+def _upload(job: BatchJob, provider: "BatchProvider") -> bool:
+    """Send the input file; False where the provider will not have it."""
     path = write_input_file(job)
     renew(job)
     try:
@@ -158,12 +158,18 @@ def _upload(job: BatchJob, provider: "BatchProvider") -> None:
     except FileNotFoundError:
         renew(job)  # another process was done with the job: it is not ours any more
         raise
+    except ProviderError as err:
+        if not err.is_definite:
+            raise
+        _take_refusal(job, err)
+        return False
     try:
         update_job(job, input_file_id=file_id)
     except LostLease:
         provider.delete_file(file_id)  # ours alone: nobody else knows of it
         raise
     path.unlink(missing_ok=True)
+    return True
 
 
 def _create(job: BatchJob, provider: "BatchProvider") -> None:
@@ -182,11 +188,12 @@ def _create(job: BatchJob, provider: "BatchProvider") -> None:
             file_id=job.input_file_id, endpoint=job.endpoint, metadata=metadata(job)
         )
     except ProviderError as err:
-        if err.is_definite:
-            update_job(job, create_sent_at=None)
-        else:
+        if not err.is_definite:
             _wait(job, f"{LOOKING} ({err})", _time_to_look())
-        raise
+            raise
+        update_job(job, create_sent_at=None)
+        _take_refusal(job, err)
+        return
     _take_batch(job, batch, reason=f"created as {batch.id}")
     log.info("[Batch API] Submitted job %d as %s", job.pk, batch.id)
 
@@ -331,13 +338,20 @@ def _is_expected(job: BatchJob, found: OurBatch) -> bool:
 
 def _take_refusal(job: BatchJob, err: ProviderError) -> None:
     """The provider said no in its own words: nothing was accepted or billed."""
+    report_refusal(job.provider, err)
     if err.status in PASSING or err.is_account_trouble:
         _wait(job, str(err), retry_time(job))
-    elif err.is_not_found and job.input_file_id:
-        # A file may be invisible for a while after its upload: ask again for the same.
-        _wait(job, str(err), retry_time(job))
+    elif job.input_file_id and lacks_file(err):
+        wait_for_file(job, str(err))
     else:
         refuse_job(job, code=err.error_code or f"http_{err.status}", message=str(err))
+
+
+def _waits_under(job: BatchJob, hold: Hold | None) -> bool:
+    """Put a job aside that a hold keeps back; False where there is none."""
+    if hold is not None:
+        _wait(job, held_until(hold), job.not_before)
+    return hold is not None
 
 
 def _wait(job: BatchJob, reason: str, until: datetime | None) -> None:
