@@ -83,7 +83,7 @@ def row_of(
             hour=now, provider="openai", workload="translation", outcome="applied"
         ),
         ApiKey: ApiKey.objects.create(name="robot", prefix="bs_0", digest="0" * 64),
-        Installation: Installation.objects.create(database_hash="x"),
+        Installation: Installation.objects.get(),
         ItemAttempt: failed.tries.get(),
         ItemRequest: make_request(failed),
         JobError: JobError.objects.create(job=job, run=run, code="refused", count=2),
