@@ -28,6 +28,12 @@ class LostLease(BatchError):
     code = "lost_lease"
 
 
+class HeldBack(BatchError):
+    """Nothing may be sent now: a hold, a switch, or a database that is a copy."""
+
+    code = "held"
+
+
 class UnknownPrice(BatchError):
     """No price is known for a model, so no work may be sent to it."""
 

@@ -57,11 +57,28 @@ class BatchJobQuerySet(models.QuerySet[Any]):
         )
         return due.order_by("next_poll_at", "pk")
 
+    def abandoned_to_look_after(self, now: datetime, *, since: datetime) -> Self:
+        """Jobs given up after `since` that are to be asked after again."""
+        return self.filter(abandoned_at__gte=since, next_poll_at__lte=now).order_by(
+            "pk"
+        )
+
     def ready_to_ingest(self, now: datetime) -> Self:
         """Jobs whose results are at the provider and not all in, oldest first."""
         return self.filter(
             Q(not_before__isnull=True) | Q(not_before__lte=now),
             status=JobStatus.COMPLETED,
+        ).order_by("pk")
+
+    def with_files_left(self) -> Self:
+        """Finished jobs whose files at the provider were not seen to be gone.
+
+        Not those that a person gave up: their batch may still need its file.
+        """
+        return self.filter(
+            finished_at__isnull=False,
+            provider_files_deleted_at__isnull=True,
+            abandoned_at__isnull=True,
         ).order_by("pk")
 
 
@@ -72,6 +89,18 @@ class OpenItemQuerySet(models.QuerySet[Any]):
 
     def wanted_first(self) -> Self:
         return self.order_by("-priority", "item_id")
+
+
+class HoldQuerySet(models.QuerySet[Any]):
+    def active(self) -> Self:
+        """Those in force, oldest first."""
+        return self.filter(lifted_at__isnull=True).order_by("pk")
+
+
+class AlertQuerySet(models.QuerySet[Any]):
+    def open(self) -> Self:
+        """Those that nobody has acknowledged, oldest first."""
+        return self.filter(acknowledged_at__isnull=True).order_by("pk")
 
 
 class EventQuerySet(models.QuerySet[Any]):

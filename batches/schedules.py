@@ -51,6 +51,7 @@ def wanted_schedules() -> dict[str, Wanted]:
         "status": ("poll", "BATCH_STATUS_CHECK_INTERVAL"),
         "results": ("ingest", "BATCH_RESULT_PROCESSING_INTERVAL"),
         "sweep": ("sweep", "BATCH_SWEEP_SCHEDULE"),
+        "reconcile": ("reconcile", "BATCH_RECONCILE_SCHEDULE"),
     }
     wanted = {
         PREFIX + name: Wanted(TICK, repr((stage,)), config.get(setting))

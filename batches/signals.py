@@ -5,8 +5,9 @@ from functools import partial
 from django.db import transaction
 from django.dispatch import Signal
 
-# There is work for a stage (`stage`: collect, bundle, submit, poll or ingest), sent
-# after the commit that made it. Nothing depends on it being heard: schedules catch up.
+# There is work for a stage (`stage`: collect, bundle, submit, poll, ingest or clean),
+# sent after the commit that made it. Nothing depends on it being heard: schedules catch
+# up.
 work_waiting = Signal()
 
 

@@ -20,9 +20,11 @@ from batches.models import BatchJob, Run
 from batches.providers.registry import is_sandbox
 from batches.services.bundling import bundle
 from batches.services.collection import collect_runs, start_run
+from batches.services.holds import probe_keys
 from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import process_once
 from batches.services.polling import poll_jobs
+from batches.services.reconciliation import clean_up, reconcile
 from batches.services.submission import submit_jobs
 from batches.states import AT_PROVIDER, Trigger
 
@@ -40,9 +42,15 @@ def tick(stage: str, **_: Any) -> str:
     stages: dict[str, tuple[Callable[[], bool], Callable[[], str]]] = {
         "collect": (config.creation_enabled, _collect),
         "bundle": (config.creation_enabled, _bundle),
-        "submit": (config.creation_enabled, _submit),
+        "submit": (
+            # What was sent without an answer is looked for in any case.
+            lambda: config.creation_enabled() or config.polling_enabled(),
+            _submit,
+        ),
         "poll": (config.polling_enabled, _poll),
         "ingest": (config.polling_enabled, _ingest),
+        "clean": (config.polling_enabled, _clean),
+        "reconcile": (config.polling_enabled, _reconcile),
         "sweep": (lambda: True, _sweep),
     }
     is_on, run = stages[stage]
@@ -97,7 +105,7 @@ def request_all_ticks() -> None:
 
     A task that died with its worker comes back only after the queue's `retry`.
     """
-    for stage in ("collect", "bundle", "submit", "poll", "ingest"):
+    for stage in ("collect", "bundle", "submit", "poll", "ingest", "clean"):
         request_tick(stage)
 
 
@@ -110,11 +118,20 @@ def _bundle() -> str:
 
 
 def _submit() -> str:
+    probe_keys(now=timezone.now())
     return f"{submit_jobs(now=timezone.now())} sent"
 
 
 def _ingest() -> str:
     return f"{ingest_jobs(now=timezone.now())} ended"
+
+
+def _clean() -> str:
+    return f"{clean_up(now=timezone.now())} jobs cleaned up"
+
+
+def _reconcile() -> str:
+    return str(reconcile(apply=True, now=timezone.now()))
 
 
 def _sweep() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 
 from tests.databases import (
     PREFIX,
@@ -83,9 +84,18 @@ def sandbox_process() -> Iterator[SandboxProcess]:
 
 @pytest.fixture
 def sandbox(
-    sandbox_process: SandboxProcess, settings: Any, tmp_path: Path
+    sandbox_process: SandboxProcess,
+    settings: Any,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[SandboxProcess]:
-    """The sandbox as the engine's provider, without faults; the spool is the test's."""
+    """The sandbox as the engine's provider, without faults; the spool is the test's.
+
+    Each test is an installation of its own: the sandbox keeps what earlier ones sent.
+    """
+    if request.node.get_closest_marker("django_db"):
+        Installation = apps.get_model("batches", "Installation")
+        Installation.objects.all().delete()
     settings.SANDBOX_URL = sandbox_process.url
     settings.SPOOL_DIR = tmp_path / "spool"
     yield sandbox_process

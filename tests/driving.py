@@ -9,9 +9,11 @@ from django.utils import timezone
 from batches.providers.errors import ProviderError
 from batches.services.bundling import bundle
 from batches.services.collection import collect_runs
+from batches.services.holds import probe_keys
 from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import is_idle
 from batches.services.polling import poll_jobs
+from batches.services.reconciliation import clean_up
 from batches.services.submission import submit_jobs
 
 
@@ -31,8 +33,9 @@ def work_off(*, seconds: float = 20.0) -> list[str]:
     trouble: list[str] = []
     while not is_idle():
         collect_runs()
+        probe_keys(now=later())
         bundle(now=later())
-        for stage in (submit_jobs, poll_jobs, ingest_jobs):
+        for stage in (submit_jobs, poll_jobs, ingest_jobs, clean_up):
             try:
                 stage(now=later())
             except ProviderError as err:

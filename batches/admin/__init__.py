@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from batches.admin import (
     api_keys,
+    attention,
     history,
     items,
     jobs,
@@ -16,10 +17,12 @@ from batches.admin import (
 from batches.admin.desk import index
 from batches.admin.groups import OPERATOR, every, ship
 from batches.models import (
+    Alert,
     BatchItem,
     BatchJob,
     ConfigOverride,
     Event,
+    Hold,
     HourlyUsage,
     ItemAttempt,
     ItemRequest,
@@ -33,6 +36,7 @@ from batches.models import (
 
 __all__ = [
     "api_keys",
+    "attention",
     "history",
     "items",
     "jobs",
@@ -54,5 +58,7 @@ ship(
     OPERATOR,
     *every(*SEEN_BY_OPERATORS, of=["view"]),
     *every(ConfigOverride),
+    *every(Hold, of=["view", "add", "change"]),  # changed by being lifted
+    *every(Alert, of=["view", "change"]),  # by being acknowledged
     *[act.permission for act in (*runs.ACTS, *jobs.ACTS)],
 )

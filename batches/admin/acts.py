@@ -55,6 +55,16 @@ class Act:
     is_grave: bool = False
 
 
+@dataclass(frozen=True)
+class Button:
+    """An action of a list, offered on a row's page: `name` is the action's."""
+
+    name: str
+    label: Any
+    kind: str = ""
+    is_grave: bool = False
+
+
 class ActsAdmin:
     """A model whose rows are steered; stands between `LiveAdmin` and a read-only base.
 

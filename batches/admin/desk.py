@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from batches.admin.display import link, list_url, number, up_to
+from batches.admin.notices import notices
 from batches.admin.panels import Panel
 from batches.admin.subjects import may_see
-from batches.models import BatchItem, BatchJob, OpenItem, Run
+from batches.models import Alert, BatchItem, BatchJob, OpenItem, Run
 from batches.monitoring.now import now_figures
 from batches.states import ItemStatus
 
@@ -64,6 +65,9 @@ def next_panel(request):
 
 def now_panel(request):
     facts = engine_facts(request)
+    if may_see(request, Alert):
+        alerts = number(Alert.objects.open().count())
+        facts.append((_("open alerts"), link(list_url(Alert, state="open"), alerts)))
     for counter in _counters:
         facts += counter(request)
     return Panel(title=_("Now"), key="now", facts=facts) if facts else None
@@ -89,6 +93,10 @@ def engine_facts(request):
 
 
 def index(request, extra_context=None):
-    """The admin's first page, with the desk's panels over the list of apps."""
-    context = {**(extra_context or {}), "panels": desk_panels(request)}
+    """The admin's first page: notices and the desk's panels over the list of apps."""
+    context = {
+        **(extra_context or {}),
+        "notices": notices(request),
+        "panels": desk_panels(request),
+    }
     return admin.AdminSite.index(admin.site, request, context)

@@ -29,11 +29,14 @@ from batches.admin.filters import (
 )
 from batches.admin.history import events_panel
 from batches.admin.live import QUICK_SECONDS, STOP, Live, LiveAdmin
+from batches.admin.notices import NoticesAdmin
 from batches.admin.panels import Block, Panel, facts, row_panel, status_fact
 from batches.admin.reapplying import REAPPLY_JOBS
 from batches.models import BatchItem, BatchJob, JobShare, JobTally, Run, StrayLine
 from batches.services.requeue import failed_of_job, requeue_effect, retry_job
 from batches.services.steering import (
+    abandon_effect,
+    abandon_job,
     cancel_job,
     check_now,
     job_effect,
@@ -104,6 +107,22 @@ ACTS = (
         effect=job_effect,
         is_grave=True,
     ),
+    Act(
+        name="abandon",
+        kind="abandon",
+        label=gettext_lazy("Abandon"),
+        says=gettext_lazy(
+            "For a job that is late. If the provider still takes a cancellation, it is "
+            "cancelled, and what it has finished is applied. If not, it ends here: its "
+            "items fail and are retried by hand only, and its money may be spent "
+            "without a result, so it goes on counting as spent."
+        ),
+        done=gettext_lazy("Cancelled or abandoned"),
+        permission="batches.cancel_job",
+        do=abandon_job,
+        effect=abandon_effect,
+        is_grave=True,
+    ),
 )
 
 
@@ -112,7 +131,7 @@ class JobRunFilter(RunFilter):
 
 
 @admin.register(BatchJob)
-class BatchJobAdmin(LiveAdmin, ActsAdmin, PublicIdAdmin):
+class BatchJobAdmin(NoticesAdmin, LiveAdmin, ActsAdmin, PublicIdAdmin):
     acts = ACTS
     list_display = [
         "id",
@@ -213,6 +232,7 @@ def job_progress(job):
 def job_panel(job):
     names = ["provider_status", "workload", "model", "provider", "endpoint", "account"]
     names += ["waiting_reason", "intent", "not_before", "submission_number"]
+    names += ["abandoned_at"] if job.abandoned_at else []
     names += ["input_tokens", "cached_tokens", "output_tokens", "file_bytes"]
     return Panel(
         title=_("Where it stands"),

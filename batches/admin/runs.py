@@ -29,6 +29,7 @@ from batches.admin.filters import WorkloadFilter, not_applied
 from batches.admin.history import events_panel
 from batches.admin.items import failures_panel
 from batches.admin.live import QUICK_SECONDS, STOP, Live, LiveAdmin
+from batches.admin.notices import NoticesAdmin
 from batches.admin.panels import Block, Panel, facts, status_fact
 from batches.admin.reapplying import REAPPLY_RUNS
 from batches.admin.waiting import run_waits_for
@@ -137,7 +138,7 @@ def share_sum(name, **where):
 
 
 @admin.register(Run)
-class RunAdmin(LiveAdmin, ActsAdmin, PublicIdAdmin):
+class RunAdmin(NoticesAdmin, LiveAdmin, ActsAdmin, PublicIdAdmin):
     acts = ACTS
     list_display = [
         "id",

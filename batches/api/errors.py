@@ -55,6 +55,8 @@ STATUS_OF_CODE = {
     "conflict": HTTPStatus.CONFLICT,
     "illegal_move": HTTPStatus.CONFLICT,
     "lost_lease": HTTPStatus.CONFLICT,
+    "held": HTTPStatus.CONFLICT,
+    "copied_database": HTTPStatus.CONFLICT,
     "not_implemented": HTTPStatus.NOT_IMPLEMENTED,
     "bad_setting": HTTPStatus.SERVICE_UNAVAILABLE,
     "unknown_provider": HTTPStatus.SERVICE_UNAVAILABLE,

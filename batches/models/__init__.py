@@ -1,7 +1,12 @@
 """The engine's tables; which knows what stands in each module's first line."""
 
 from batches.models.api_key import ApiKey
-from batches.models.config import ConfigOverride, Installation, SyncedSchedule
+from batches.models.config import (
+    ConfigOverride,
+    Installation,
+    InstallationDisk,
+    SyncedSchedule,
+)
 from batches.models.history import AuditEntry, Event
 from batches.models.hold import Alert, Hold
 from batches.models.item import BatchItem, ItemAttempt, ItemRequest, OpenItem
@@ -21,6 +26,7 @@ __all__ = [
     "Hold",
     "HourlyUsage",
     "Installation",
+    "InstallationDisk",
     "ItemAttempt",
     "ItemRequest",
     "JobTally",

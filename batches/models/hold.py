@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from batches.models.job import BatchJob
 from batches.models.run import Run
+from batches.querysets import AlertQuerySet, HoldQuerySet
 from batches.states import HoldScope, Severity
 
 
@@ -33,6 +34,8 @@ class Hold(models.Model):
     lifted_by = models.CharField(_("lifted by"), max_length=150, blank=True)
     lifted_at = models.DateTimeField(_("lifted"), null=True, blank=True)
 
+    objects = HoldQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("hold")
         verbose_name_plural = _("holds")
@@ -50,6 +53,22 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_scope_display()} {self.key}".rstrip() + f": {self.code}"
+
+    def what(self) -> str:
+        """What is held, in words: `everything`, `the provider openai`."""
+        if self.scope == HoldScope.ALL:
+            return "everything"
+        return f"the {self.scope} {self.key}"
+
+    def covers(self, *, provider: str, workload: str, account: str) -> bool:
+        """Whether it is about such work."""
+        named = {
+            HoldScope.ALL: "",
+            HoldScope.PROVIDER: provider,
+            HoldScope.WORKLOAD: workload,
+            HoldScope.ACCOUNT: account,
+        }
+        return named[HoldScope(self.scope)] == self.key
 
 
 class Alert(models.Model):
@@ -85,6 +104,8 @@ class Alert(models.Model):
     seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
     acknowledged_by = models.CharField(_("acknowledged by"), max_length=150, blank=True)
     acknowledged_at = models.DateTimeField(_("acknowledged"), null=True, blank=True)
+
+    objects = AlertQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("alert")

@@ -97,7 +97,8 @@ class BatchJob(models.Model):
     provider_files_deleted_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When its files at the provider were seen to be gone.",
+        help_text="When its files at the provider were seen to be gone, or were left "
+        "to the installation that they belong to.",
     )
     abandoned_at = models.DateTimeField(
         _("abandoned"),

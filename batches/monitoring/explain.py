@@ -1,5 +1,6 @@
 """What happened to a run, a job or an item, and what comes next, in words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -7,14 +8,33 @@ from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q
+from django.utils import timezone
 
 from batches.errors import BatchError
-from batches.models import BatchItem, BatchJob, Event, ItemAttempt, JobTally, Run
+from batches.models import (
+    Alert,
+    BatchItem,
+    BatchJob,
+    Event,
+    Hold,
+    ItemAttempt,
+    JobTally,
+    Run,
+)
 from batches.models.money import to_usd
+from batches.monitoring.attention import (
+    alert_in_words,
+    hold_in_words,
+    holds_of_job,
+    holds_of_run,
+)
 from batches.providers.registry import is_sandbox
+from batches.services.deadlines import is_late
 from batches.services.lifecycle import RunFigures, run_figures
 from batches.states import ItemStatus, JobStatus, RunStatus
 from batches.workloads import get_workload
+
+LIFT = "It is on hold: mend what the hold names and lift it in the admin, under Holds."
 
 
 class NotFound(BatchError):
@@ -107,6 +127,10 @@ def explain_run(run: Run) -> Explanation:
     )
     if run.waiting_reason:
         explanation.facts["waits for"] = run.waiting_reason
+    holds = holds_of_run(run)
+    explanation.facts |= _attention(holds, Alert.objects.open().filter(run=run))
+    if holds:
+        explanation.next_step = LIFT
     if errors := _errors(Q(run=run)):
         explanation.facts["errors"] = errors
     return explanation
@@ -151,18 +175,36 @@ def explain_job(job: BatchJob) -> Explanation:
         facts["stray lines"] = f"{strays}, recorded and not applied"
     if job.waiting_reason:
         facts["waits for"] = job.waiting_reason
+    if job.abandoned_at:
+        facts["abandoned"] = (
+            f"{job.abandoned_at:%Y-%m-%d %H:%M} UTC; what it cost is not known"
+        )
+    holds = holds_of_job(job)
+    facts |= _attention(holds, Alert.objects.open().filter(job=job))
     return Explanation(
         title=f"Job {job.pk}: {job.items_total} requests of {job.workload}",
         verdict=f"{status.label}.",
         facts=facts,
         history=_history(Q(job=job)),
-        next_step=_next_for_job(job, status),
+        next_step=LIFT if holds else _next_for_job(job, status),
     )
+
+
+def _attention(holds: list[Hold], alerts: Iterable[Alert]) -> dict[str, str]:
+    """Facts on what holds something, and what is told of it; empty for none."""
+    facts = {}
+    if holds:
+        facts["on hold"] = "; ".join(hold_in_words(hold) for hold in holds)
+    if told := "; ".join(alert_in_words(alert) for alert in alerts):
+        facts["alerts"] = told
+    return facts
 
 
 def _next_for_job(job: BatchJob, status: JobStatus) -> str:
     if job.finished_at:
         return "Nothing: it is finished."
+    if is_late(job, timezone.now()):
+        return "It is late: it is polled on, until a person abandons it on its page."
     if job.not_before:
         return f"It is tried again after {job.not_before:%Y-%m-%d %H:%M:%S %Z}."
     if status in (JobStatus.PENDING, JobStatus.UPLOADING):

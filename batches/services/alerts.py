@@ -55,6 +55,13 @@ def acknowledge(alert: Alert, *, by: str) -> bool:
     return bool(closed)
 
 
+def close_alerts(*codes: str, key: str, by: str) -> int:
+    """Acknowledge what is over: the open alerts with these codes and this key."""
+    return Alert.objects.filter(
+        code__in=codes, key=key, acknowledged_at__isnull=True
+    ).update(acknowledged_at=timezone.now(), acknowledged_by=by[:150])
+
+
 def _see_again(code: str, key: str, message: str) -> bool:
     still_open = Alert.objects.filter(code=code, key=key, acknowledged_at__isnull=True)
     return bool(

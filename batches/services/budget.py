@@ -15,7 +15,8 @@ class Budget:
     """What the month has left; read under the bundling lock, so it is exact there.
 
     A job that is not finished counts with what it reserved, or with what its answers
-    cost so far where that is more. `left` is None where no cap holds.
+    cost so far where that is more; so does one that was abandoned, for good: what it
+    cost is not known. `left` is None where no cap holds.
     """
 
     def __init__(self, provider: str, *, now: datetime) -> None:
@@ -47,11 +48,12 @@ def _spent(now: datetime) -> int:
     shares = JobShare.objects.filter(job__created_at__gte=month).exclude(
         job__provider=SANDBOX
     )
+    is_unknown = Q(job__finished_at__isnull=True) | Q(job__abandoned_at__isnull=False)
     sums = shares.aggregate(
-        settled=Sum("cost_nanos", filter=Q(job__finished_at__isnull=False), default=0),
+        settled=Sum("cost_nanos", filter=~is_unknown, default=0),
         pending=Sum(
             Greatest(F("reserved_nanos"), F("cost_nanos")),
-            filter=Q(job__finished_at__isnull=True),
+            filter=is_unknown,
             default=0,
         ),
     )

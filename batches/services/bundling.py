@@ -6,7 +6,7 @@ or items: an advisory lock on PostgreSQL, the write transaction itself on SQLite
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,16 +15,18 @@ from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 
 from batches import config
-from batches.models import BatchItem, BatchJob, JobShare, OpenItem, Run
+from batches.errors import BatchError
+from batches.models import BatchItem, BatchJob, Hold, JobShare, OpenItem, Run
 from batches.providers.pricing import Rate, batch_rate
 from batches.services.budget import Budget
 from batches.services.bulk import is_postgres, one_of
 from batches.services.events import record_event
+from batches.services.holds import active_holds, held_until, is_probe_due
 from batches.services.lifecycle import move_items, refresh_run
 from batches.services.rendering import worst_case_nanos
 from batches.services.settlement import cancel_waiting
 from batches.signals import announce
-from batches.states import EventKind, ItemStatus, Priority
+from batches.states import TO_SUBMIT, EventKind, ItemStatus, Priority
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +54,26 @@ class Wanted:
 
 
 def bundle(*, now: datetime | None = None) -> list[BatchJob]:
-    """Make jobs of all that waits and may go; returns them, in the order made."""
+    """Make jobs of all that waits and may go; returns them, in the order made.
+
+    A group that cannot be bundled, for want of a price say, tells why on its runs and
+    does not keep the others; the last such BatchError is raised when all were tried.
+    """
     now = now or timezone.now()
     jobs: list[BatchJob] = []
+    trouble: BatchError | None = None
     with transaction.atomic():
         take_bundling_lock()
         _end_what_nobody_wants(now)
+        holds = active_holds()
         for group, waits_for in _groups(now):
-            if waits_for:
-                _say_what_waits(group, waits_for, now)
-                continue
-            budget = Budget(group["provider"], now=now)
-            while wanted := _most_wanted(group, budget, now):
-                jobs.append(_make_job(group, wanted, now))
-            _say_what_waits(group, budget.reason, now)
+            try:
+                with transaction.atomic():
+                    jobs += _bundle_group(group, waits_for, holds, now)
+            except BatchError as err:
+                log.error("[Batch Worker] Error bundling %s: %s", group, err)
+                _say_what_waits(group, f"something to be mended: {err}", now)
+                trouble = err
     for run_id in sorted({share.run_id for job in jobs for share in job.shares.all()}):
         refresh_run(run_id, now=now)
     if jobs:
@@ -76,6 +84,8 @@ def bundle(*, now: datetime | None = None) -> list[BatchJob]:
             job.workload,
             job.items_total,
         )
+    if trouble:
+        raise trouble
     return jobs
 
 
@@ -85,6 +95,40 @@ def _end_what_nobody_wants(now: datetime) -> None:
     for run in cancelled.order_by("pk"):
         if cancel_waiting(run, now=now):
             refresh_run(run.pk, now=now)
+
+
+def _bundle_group(
+    group: dict[str, str], waits_for: str, holds: Sequence[Hold], now: datetime
+) -> list[BatchJob]:
+    """Make the jobs of one group, as far as holds and money go."""
+    most = None
+    for hold in holds:
+        if not hold.covers(
+            provider=group["provider"],
+            workload=group["workload"],
+            account=group["account"],
+        ):
+            continue
+        if not is_probe_due(hold, now) or _has_job_to_send(group):
+            _say_what_waits(group, held_until(hold), now)
+            return []
+        most, waits_for = 1, ""  # the one job that is to probe the hold
+    if waits_for:
+        _say_what_waits(group, waits_for, now)
+        return []
+    jobs: list[BatchJob] = []
+    budget = Budget(group["provider"], now=now)
+    while most is None or len(jobs) < most:
+        wanted = _most_wanted(group, budget, now)
+        if not wanted:
+            _say_what_waits(group, budget.reason, now)
+            break
+        jobs.append(_make_job(group, wanted, now))
+    return jobs
+
+
+def _has_job_to_send(group: dict[str, str]) -> bool:
+    return BatchJob.objects.filter(**group, status__in=TO_SUBMIT).exists()
 
 
 def take_bundling_lock() -> None:

@@ -18,10 +18,13 @@ from batches.errors import BatchError
 from batches.models import BatchJob, OpenItem, Run
 from batches.services.bundling import bundle
 from batches.services.collection import collect_runs
+from batches.services.deadlines import look_after_abandoned
+from batches.services.holds import active_holds, is_probe_due, probe_keys
 from batches.services.ingestion import ingest_jobs
 from batches.services.polling import poll_jobs
+from batches.services.reconciliation import clean_up, files_left, reconcile_if_due
 from batches.services.submission import submit_jobs
-from batches.states import AT_PROVIDER, JobStatus
+from batches.states import AT_PROVIDER, TO_SUBMIT, JobStatus
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class PassReport:
     submitted: int = 0  # jobs
     moved: int = 0  # jobs
     ended: int = 0  # jobs
+    cleaned: int = 0  # jobs
     trouble: list[str] = field(default_factory=list)
 
     def add(self, other: "PassReport") -> None:
@@ -47,11 +51,17 @@ class PassReport:
         self.submitted += other.submitted
         self.moved += other.moved
         self.ended += other.ended
+        self.cleaned += other.cleaned
 
     @property
     def did_something(self) -> bool:
         return bool(
-            self.collected or self.bundled or self.submitted or self.moved or self.ended
+            self.collected
+            or self.bundled
+            or self.submitted
+            or self.moved
+            or self.ended
+            or self.cleaned
         )
 
 
@@ -60,11 +70,15 @@ def process_once() -> PassReport:
     report = PassReport()
     if config.creation_enabled():
         report.collected = _run(lambda now: collect_runs(), report)
-        report.bundled = len(bundle())
+        _run(probe_keys, report)
+        report.bundled = _run(lambda now: len(bundle(now=now)), report)
+    if config.creation_enabled() or config.polling_enabled():
         report.submitted = _run(submit_jobs, report)
     if config.polling_enabled():
         report.moved = _run(poll_jobs, report)
+        _run(look_after_abandoned, report)
         report.ended = _run(ingest_jobs, report)
+        report.cleaned = _run(clean_up, report)
     return report
 
 
@@ -77,12 +91,34 @@ def _run(stage: Callable[..., int], report: PassReport) -> int:
 
 
 def is_idle() -> bool:
-    """Whether nothing is left: no run to collect, no open item, no unfinished job."""
+    """Whether nothing is left: no run to collect, no open item, no unfinished job, and
+    no file of a finished one at its provider."""
     return not (
         OpenItem.objects.exists()
         or BatchJob.objects.unfinished().exists()
         or Run.objects.to_collect().exists()
+        or files_left()
     )
+
+
+def only_held_work_is_left() -> bool:
+    """Whether nothing gets further before a person resumes a run, or a hold ends.
+
+    Something does where a run is to collect, a job is at the provider or back from it,
+    or a create is to be found again; holds are about none of these.
+    """
+    unsent = BatchJob.objects.filter(status__in=TO_SUBMIT, create_sent_at__isnull=True)
+    on_their_way = BatchJob.objects.unfinished().exclude(pk__in=unsent)
+    if Run.objects.to_collect().exists() or on_their_way.exists():
+        return False
+    waiting = OpenItem.objects.filter(
+        Q(job__isnull=True, run__paused_at__isnull=True) | Q(job__in=unsent)
+    )
+    kinds = waiting.order_by().values("provider", "workload", "account").distinct()
+    now = timezone.now()
+    holds = [hold for hold in active_holds() if not is_probe_due(hold, now)]
+    is_held = all(any(hold.covers(**kind) for hold in holds) for kind in kinds)
+    return is_held and OpenItem.objects.exists()
 
 
 def progress(since: datetime) -> tuple[int, int]:
@@ -106,17 +142,23 @@ def progress(since: datetime) -> tuple[int, int]:
 
 
 def process_until_done() -> Iterator[PassReport]:
-    """Pass after pass until nothing is left; yields each pass's report.
+    """Pass after pass until nothing is left, or only what is held; yields each report.
 
-    Between passes it waits for the next thing to come due. Whoever consumes this
+    Between passes it waits for the next thing to come due. At the end the account is
+    reconciled, which finds what a process that died left there. Whoever consumes this
     decides what trouble is too much.
     """
     while True:
         report = process_once()
+        is_done = is_idle()
+        if is_done and config.polling_enabled():
+            _run(reconcile_if_due, report)
         yield report
-        if is_idle():
+        if is_done and not report.trouble:
             return
         if not report.did_something:
+            if only_held_work_is_left():
+                return
             sleep(_seconds_until_due(timezone.now()))
 
 

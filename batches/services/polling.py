@@ -1,20 +1,38 @@
 """Poll: mirror what the provider says of a job, and move it along."""
 
 import logging
+from collections import defaultdict
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.utils import timezone
 
-from batches.models import BatchJob
+from batches.errors import BatchError, LostLease
+from batches.models import BatchJob, Event
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider, is_sandbox
+from batches.services.alerts import raise_alert
+from batches.services.deadlines import late_in_words, no_longer_late, tell_if_late
+from batches.services.events import record_event
+from batches.services.holds import (
+    note_accepted,
+    report_account_trouble,
+    report_refusal,
+)
+from batches.services.installation import may_act
 from batches.services.leases import held
 from batches.services.lifecycle import move_job, update_job
-from batches.services.settlement import refuse_job
+from batches.services.settlement import JOB_WIDE_CODES, refuse_job
 from batches.signals import announce
-from batches.states import JOB_TRANSITIONS, PLAIN_JOB_STATUS, Intent, JobStatus
+from batches.states import (
+    JOB_TRANSITIONS,
+    PLAIN_JOB_STATUS,
+    EventKind,
+    Intent,
+    JobStatus,
+)
 
 if TYPE_CHECKING:
     from batches.providers.openai_batch import RemoteBatch
@@ -36,15 +54,21 @@ UNDER_WAY = {
 CANCELLABLE = (JobStatus.VALIDATING, JobStatus.IN_PROGRESS, JobStatus.FINALIZING)
 ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
 
-# Refusals of a whole file that cost nothing and pass: it goes out again by itself.
-PASSING_CODES = frozenset(
-    {
-        "token_limit_exceeded",
-        "insufficient_quota",
-        "billing_hard_limit_reached",
-        "rate_limit_exceeded",
-    }
-)
+# Refusals of a whole file for want of money: the account is in trouble, not the file.
+ACCOUNT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+# Refusals of a whole file that pass by themselves.
+PASSING_CODES = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
+LONGEST_WAIT_SECONDS = 3_600
+SANDBOX_LONGEST_WAIT_SECONDS = 30
+# After so many refusals of one job a person is told: it may never fit the queue.
+REFUSALS_TOLD = 6
+ERRORS_TOLD = 5
+# A file may be invisible for a while after its upload: the same one is asked for again
+# after these, and only then is it uploaded anew.
+FILE_WAITS_SECONDS = (30, 60, 120, 300)
+SANDBOX_FILE_WAITS_SECONDS = (1, 2, 3, 4)
+FILE_UNSEEN = "cannot find file"  # at create or at validation, whatever the code
+NOT_VISIBLE = "its file is not visible at the provider yet"
 
 
 def poll_time(job: BatchJob, now: datetime) -> datetime:
@@ -59,14 +83,24 @@ def retry_time(job: BatchJob) -> datetime:
     return timezone.now() + timedelta(seconds=seconds)
 
 
+def growing_wait(job: BatchJob) -> timedelta:
+    """How long a job waits that was refused for load: longer with each submission."""
+    first, longest = RETRY_SECONDS, LONGEST_WAIT_SECONDS
+    if is_sandbox(job.provider):
+        first, longest = SANDBOX_RETRY_SECONDS, SANDBOX_LONGEST_WAIT_SECONDS
+    doublings = min(job.submission_number - 1, 16)
+    return timedelta(seconds=min(first * 2**doublings, longest))
+
+
 def poll_jobs(*, now: datetime) -> int:
     """Ask for every job that is due; returns how many moved.
 
     One job's trouble is logged on its row and does not keep the others; the last
-    ProviderError is raised when all were asked.
+    BatchError is raised when all were asked. Jobs that are late are told of, whether
+    the provider answers or not.
     """
     moved = 0
-    trouble: ProviderError | None = None
+    trouble: BatchError | None = None
     for job in BatchJob.objects.due_for_poll(now):
         with held(job, now=now) as is_ours:
             if not is_ours:
@@ -74,12 +108,17 @@ def poll_jobs(*, now: datetime) -> int:
             before = job.status
             try:
                 poll_job(job)
-            except ProviderError as err:
+            except LostLease:
+                raise
+            except BatchError as err:
                 log.warning("[Batch Worker] Error checking job %d: %s", job.pk, err)
+                if isinstance(err, ProviderError):
+                    report_refusal(job.provider, err)
                 update_job(
                     job, next_poll_at=retry_time(job), waiting_reason=str(err)[:500]
                 )
                 trouble = err
+            tell_if_late(job, now=timezone.now())
             moved += job.status != before
     if trouble:
         raise trouble
@@ -90,7 +129,7 @@ def poll_job(job: BatchJob) -> None:
     """Ask once for a job that we hold, and write down what was said."""
     if not job.provider_batch_id:
         return
-    if job.intent == Intent.CANCEL and job.status in CANCELLABLE:
+    if job.intent == Intent.CANCEL and job.status in CANCELLABLE and may_act():
         cancel_at_provider(job)
     batch = get_provider(job.provider).retrieve(job.provider_batch_id)
     now = timezone.now()
@@ -101,35 +140,45 @@ def poll_job(job: BatchJob) -> None:
         "provider_completed": batch.completed,
         "provider_failed": batch.failed,
         "next_poll_at": poll_time(job, now),
-        "waiting_reason": "",
+        "waiting_reason": late_in_words(job, now),
     }
     was_refused = batch.status == "failed" and not batch.has_run
     if was_refused and job.status == JobStatus.VALIDATING:
         update_job(job, **mirrored)
         _take_refusal(job, batch)
         return
-    to = _next_status(job, batch)
-    if to is None:
-        update_job(job, **mirrored)
-    else:
-        files = {}
-        if to == JobStatus.COMPLETED:
-            files = {
-                "output_file_id": batch.output_file_id,
-                "error_file_id": batch.error_file_id,
-                "not_before": None,
-            }
-        move_job(
-            job, to, reason=f"provider: {batch.status}", now=now, **mirrored, **files
-        )
-    if job.status == JobStatus.COMPLETED:
-        announce("ingest")
+    _move_along(job, batch, mirrored, now)
     log.info(
         "[Batch API] Job status: %s (%d/%d)",
         PLAIN_JOB_STATUS[JobStatus(job.status)],
         batch.completed + batch.failed,
         batch.total or job.items_total,
     )
+
+
+def _move_along(
+    job: BatchJob, batch: "RemoteBatch", mirrored: dict[str, Any], now: datetime
+) -> None:
+    """Take a job that was not refused where the provider's word says that it is."""
+    to = _next_status(job, batch)
+    was_validating = job.status == JobStatus.VALIDATING
+    if to is None:
+        update_job(job, **mirrored)
+        return
+    if to == JobStatus.COMPLETED:
+        mirrored |= {
+            "output_file_id": batch.output_file_id,
+            "error_file_id": batch.error_file_id,
+            "not_before": None,
+            "waiting_reason": "",
+        }
+    told = ": ".join(part for part in (batch.status, refusal_in_words(batch)) if part)
+    move_job(job, to, reason=f"provider: {told}", now=now, **mirrored)
+    if was_validating and to != JobStatus.CANCELLING:
+        note_accepted(job)
+    if to == JobStatus.COMPLETED:
+        no_longer_late(job)
+        announce("ingest")
 
 
 def cancel_at_provider(job: BatchJob) -> None:
@@ -165,36 +214,137 @@ def _next_status(job: BatchJob, batch: "RemoteBatch") -> JobStatus | None:
 
 def _take_refusal(job: BatchJob, batch: "RemoteBatch") -> None:
     """The whole file was refused, nothing ran: go out again later, or not at all."""
-    codes = {error["code"] for error in batch.errors}
-    message = "; ".join(
-        f"line {error['line']}: {error['message']}"
-        if error["line"]
-        else str(error["message"])
-        for error in batch.errors[:5]
-    )
-    lacks_file = any(error["param"] == "file_id" for error in batch.errors)
-    passes = bool(codes & PASSING_CODES) or lacks_file
-    if passes:
-        # This settles the attempt: only now may another create be sent.
-        move_job(
-            job,
-            JobStatus.PENDING,
-            reason=message,
-            provider_batch_id=None,
-            create_sent_at=None,
-            file_doomed_at=None,
-            file_deleted_at=None,
-            input_file_id="" if lacks_file or job.file_doomed_at else job.input_file_id,
-            submission_number=job.submission_number + 1,
-            not_before=retry_time(job),
-            waiting_reason=message[:500],
+    codes = {str(error["code"]) for error in batch.errors}
+    message = refusal_in_words(batch)
+    if codes & ACCOUNT_CODES:
+        report_account_trouble(
+            job.provider, f"{job.provider} refused a file: {message}"
         )
+        _go_out_again(job, message, retry_time(job))
+    elif codes & PASSING_CODES:
+        _tell_if_refused_often(job, message)
+        _go_out_again(job, message, timezone.now() + growing_wait(job))
+    elif any(_lacks_file(error) for error in batch.errors):
+        wait_for_file(job, message)
+    else:
+        refuse_job(
+            job,
+            code=_leading_code(batch),
+            message=message or "The provider refused the batch without a reason.",
+            bad_lines=_errors_by_line(batch),
+        )
+
+
+def _leading_code(batch: "RemoteBatch") -> str:
+    """The code that condemns every line alike, where there is one; else the first."""
+    codes = [str(error["code"] or "batch_failed") for error in batch.errors]
+    job_wide = [code for code in codes if code in JOB_WIDE_CODES]
+    return next(iter([*job_wide, *codes]), "batch_failed")
+
+
+def lacks_file(err: ProviderError) -> bool:
+    """Whether a create was refused because its file is not (or not yet) to be seen."""
+    return err.is_not_found or FILE_UNSEEN in str(err).lower()
+
+
+def _lacks_file(error: dict[str, Any]) -> bool:
+    is_about_it = error["param"] in ("file_id", "input_file_id")
+    return is_about_it or FILE_UNSEEN in str(error["message"]).lower()
+
+
+def refusal_in_words(batch: "RemoteBatch") -> str:
+    """What the provider says is wrong with a batch, in its own words.
+
+    The first errors of many: `provider_answer` has all of them, as they came.
+    """
+    told = [_error_in_words(error) for error in batch.errors[:ERRORS_TOLD]]
+    if len(batch.errors) > ERRORS_TOLD:
+        told.append(f"and {len(batch.errors) - ERRORS_TOLD} more")
+    return "; ".join(told)
+
+
+def _error_in_words(error: dict[str, Any]) -> str:
+    said = str(error["message"] or error["code"])
+    return f"line {error['line']}: {said}" if error["line"] else said
+
+
+def _go_out_again(
+    job: BatchJob, message: str, at: datetime, *, file_id: str | None = None
+) -> None:
+    """Settle an attempt that was refused: only now may another create be sent.
+
+    The file goes out again too, unless it was given up or `file_id` says otherwise.
+    """
+    if file_id is None:
+        file_id = "" if job.file_doomed_at else job.input_file_id
+    changes: dict[str, Any] = {
+        "provider_batch_id": None,
+        "create_sent_at": None,
+        "file_doomed_at": None,
+        "file_deleted_at": None,
+        "input_file_id": file_id,
+        "submission_number": job.submission_number + 1,
+        "not_before": at,
+        "waiting_reason": message[:500],
+    }
+    move_job(job, JobStatus.PENDING, reason=message, **changes)
+
+
+def _tell_if_refused_often(job: BatchJob, message: str) -> None:
+    if job.submission_number < REFUSALS_TOLD:
         return
-    refuse_job(
-        job,
-        code=str(batch.errors[0]["code"] if batch.errors else "batch_failed"),
-        message=message or "The provider refused the batch without a reason.",
-        bad_lines={
-            int(error["line"]): error for error in batch.errors if error.get("line")
-        },
+    raise_alert(
+        "refused_often",
+        f"Job {job.pk} was refused {job.submission_number} times and goes on trying: "
+        f"{message} Its own file counts {job.queued_tokens:,} tokens; if that alone is "
+        "above the limit, cancel the job and lower BATCH_MAX_REQUESTS.",
+        key=str(job.pk),
+        job=job,
     )
+
+
+def wait_for_file(job: BatchJob, message: str) -> None:
+    """The provider does not see the file that it took: ask again for the same one.
+
+    Only after the last of the waits is it uploaded anew, and a person told of it. The
+    job is in our hands, and its attempt is settled: refused at create, or failed at
+    validation.
+    """
+    waits = FILE_WAITS_SECONDS
+    if is_sandbox(job.provider):
+        waits = SANDBOX_FILE_WAITS_SECONDS
+    notes = Event.objects.filter(
+        job=job, kind=EventKind.BATCH_NOTE, data__file=job.input_file_id
+    )
+    asked = notes.count()
+    now = timezone.now()
+    if asked >= len(waits) or job.file_doomed_at:
+        raise_alert(
+            "file_not_visible",
+            f"The provider does not see files that it took, so the file of job {job.pk}"
+            f" is uploaded anew: {message}",
+            key=str(job.pk),
+            job=job,
+        )
+        _go_out_again(job, message, now, file_id="")
+        return
+    with transaction.atomic():
+        record_event(
+            EventKind.BATCH_NOTE,
+            now=now,
+            job=job,
+            message=f"{NOT_VISIBLE}; asking again in {waits[asked]} s",
+            file=job.input_file_id,
+        )
+        until = now + timedelta(seconds=waits[asked])
+        _go_out_again(job, f"{NOT_VISIBLE}: {message}", until)
+
+
+def _errors_by_line(batch: "RemoteBatch") -> dict[int, list[dict[str, Any]]]:
+    """{line: its errors} where every error names a line; else {}."""
+    if not all(error["line"] for error in batch.errors):
+        return {}
+    by_line: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for error in batch.errors:
+        by_line[int(error["line"])].append(error)
+    return dict(by_line)

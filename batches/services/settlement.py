@@ -29,14 +29,24 @@ from batches.services.lifecycle import (
 )
 from batches.services.outcomes import Outcome, write_outcomes
 from batches.services.spool import remove_job_dir
+from batches.signals import announce
 from batches.states import AttemptOutcome, EventKind, Intent, ItemStatus, JobStatus
 from batches.workloads import get_workload
 
 log = logging.getLogger(__name__)
 
 PAGE = 5_000
+ABANDONED = "abandoned"  # an item's error code; never retried without a person
 # Validation codes that condemn every line alike, whichever line they name.
-JOB_WIDE_CODES = frozenset({"model_not_found", "invalid_url", "mismatched_model"})
+JOB_WIDE_CODES = frozenset(
+    {
+        "model_not_found",
+        "invalid_url",
+        "mismatched_model",
+        "url_mismatch",  # these two are Azure's names
+        "model_mismatch",
+    }
+)
 
 
 def end_job(job: BatchJob, to: JobStatus, *, reason: str, now: datetime) -> None:
@@ -55,6 +65,7 @@ def end_job(job: BatchJob, to: JobStatus, *, reason: str, now: datetime) -> None
                 items=figures.items,
             )
             refresh_run(run.pk, now=now)
+        announce("clean")
     remove_job_dir(job)
 
 
@@ -101,12 +112,12 @@ def refuse_job(
     *,
     code: str,
     message: str,
-    bad_lines: dict[int, dict[str, Any]] | None = None,
+    bad_lines: dict[int, list[dict[str, Any]]] | None = None,
 ) -> None:
     """End a job that the provider refused for good, before anything ran.
 
-    Where it named the lines it refuses, these items fail, and the rest goes back to the
-    pool for another job; else all of them fail.
+    Where it named the lines it refuses, {line: its errors}, these items fail, each with
+    its own words, and the rest goes back to the pool for another job; else all fail.
     """
     now = timezone.now()
     named = dict(bad_lines or {})
@@ -117,14 +128,32 @@ def refuse_job(
     def ending(line: int) -> Ending:
         if not named:
             return Ending(code[:64], message)
-        if error := named.get(line):
-            return Ending(str(error["code"])[:64], str(error["message"]))
+        if errors := named.get(line):
+            words = "; ".join(str(error["message"]) for error in errors)
+            return Ending(str(errors[0]["code"])[:64], words)
         return rest
 
     with transaction.atomic():
         _settle(job, ending)
         end_job(job, JobStatus.FAILED, reason=message, now=now)
     log.warning("[Batch API] Job %d was refused: %s", job.pk, message)
+
+
+def abandon(job: BatchJob, *, by: str) -> None:
+    """End a job whose results nobody waits for any longer; its items fail.
+
+    What it cost is not known: its reserved money counts as spent for good.
+    """
+    now = timezone.now()
+    message = (
+        f"{by} gave up waiting for job {job.pk} at the provider. It may have been "
+        "billed, so it is retried by hand only."
+    )
+    ending = Ending(ABANDONED, message)
+    with transaction.atomic():
+        _settle(job, lambda _: ending)
+        update_job(job, abandoned_at=now)
+        end_job(job, JobStatus.FAILED, reason=f"abandoned by {by}", now=now)
 
 
 def cancel_unsent(job: BatchJob) -> None:

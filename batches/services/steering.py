@@ -4,26 +4,38 @@ Whoever steers is named, and every act is in the audit log. An effect is what an
 would do, in items and dollars, for the question before it.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
-from batches.errors import BatchError
-from batches.models import BatchJob, OpenItem, Run
+from batches.errors import BatchError, UnknownPrice
+from batches.models import (
+    BatchJob,
+    Hold,
+    JobShare,
+    OpenItem,
+    Run,
+)
 from batches.providers.errors import ProviderError
 from batches.providers.pricing import batch_rate
 from batches.services.bundling import take_bundling_lock
+from batches.services.deadlines import first_look, is_late, no_longer_late
 from batches.services.events import audit
+from batches.services.holds import held_until, hold_on_job, lift_hold, raise_hold
 from batches.services.ingestion import ingest_job
 from batches.services.leases import held
-from batches.services.lifecycle import refresh_run
+from batches.services.lifecycle import refresh_run, update_job
 from batches.services.polling import poll_job
 from batches.services.rendering import worst_case_nanos
-from batches.services.settlement import cancel_unsent, cancel_waiting
+from batches.services.settlement import abandon, cancel_unsent, cancel_waiting
 from batches.services.submission import submit_job
 from batches.signals import announce
 from batches.states import (
@@ -31,12 +43,18 @@ from batches.states import (
     JOB_FINAL,
     RUN_FINAL,
     TO_SUBMIT,
+    HoldScope,
     Intent,
     JobStatus,
     Priority,
 )
 
+log = logging.getLogger(__name__)
+
 PAGE = 5_000
+BY_HAND = "by_hand"  # the code of a hold that a person raised
+# The provider takes up to 10 minutes; before this a batch being cancelled is not lost.
+CANCELLING_TAKES = timedelta(minutes=30)
 
 Row = TypeVar("Row", Run, BatchJob)
 
@@ -182,6 +200,8 @@ def possible_for_job(job: BatchJob) -> frozenset[str]:
         acts.add("submit")
     if job.status in AT_PROVIDER:
         acts.add("check_status")
+        if is_late(job, timezone.now()):
+            acts.add("abandon")
     if job.status == JobStatus.COMPLETED:
         acts.add("process_results")
     elif job.status not in JOB_FINAL:
@@ -223,8 +243,78 @@ def _cancel_now(job: BatchJob) -> None:
     job.refresh_from_db()
 
 
+def abandon_effect(*jobs: BatchJob) -> Effect:
+    """What giving up on jobs would leave: their items, and the money that they reserved
+    and that may be spent without a result."""
+    return _sum_of(
+        Effect(
+            OpenItem.objects.filter(job__in=page).count(),
+            JobShare.objects.filter(job__in=page).aggregate(
+                n=Sum("reserved_nanos", default=0)
+            )["n"],
+        )
+        for page in _pages(jobs)
+    )
+
+
+def abandon_job(job: BatchJob, *, by: str) -> BatchJob:
+    """Give up on a job that is late: cancel it at the provider, or else end it here.
+
+    A batch that the provider agrees to cancel, or that has ended meanwhile, goes its
+    usual way, with what it has finished applied. One that was being cancelled already,
+    or whose provider does not answer, ends failed; its items may have been billed, so
+    they are retried by hand only, and its reserved money counts as spent. Raises
+    NotPossible for a job that is not late, or whose cancelling may still succeed.
+    """
+    now = timezone.now()
+    _check_abandonable(job, now)
+    was_cancelling = job.status == JobStatus.CANCELLING
+    with transaction.atomic():
+        BatchJob.objects.filter(pk=job.pk).update(intent=Intent.CANCEL)
+        audit("job.abandon", actor=by, target=str(job), before={"status": job.status})
+    with held(job, now=now) as is_ours:
+        if not is_ours:
+            raise NotPossible(
+                f"Job {job.pk} is being worked on just now; try again in a minute."
+            )
+        try:
+            poll_job(job)  # which tells the provider first
+            is_lost = was_cancelling and job.status == JobStatus.CANCELLING
+        except ProviderError as err:
+            log.warning("[Batch Worker] Abandoning job %d unheard: %s", job.pk, err)
+            is_lost = True
+        if is_lost:
+            with transaction.atomic():
+                abandon(job, by=by)
+                update_job(job, next_poll_at=first_look())
+                no_longer_late(job, by=by)
+    job.refresh_from_db()
+    return job
+
+
+def _check_abandonable(job: BatchJob, now: datetime) -> None:
+    if not is_late(job, now):
+        raise NotPossible(
+            f"Job {job.pk} is {job.get_status_display()} and not late; only a job that "
+            "is at the provider for longer than BATCH_TIMEOUT_HOURS is abandoned. "
+            "Cancel it instead."
+        )
+    if job.status == JobStatus.CANCELLING and job.cancelling_at is not None:
+        until = job.cancelling_at + CANCELLING_TAKES
+        if now < until:
+            raise NotPossible(
+                f"Job {job.pk} is being cancelled, and what it has finished is still "
+                f"to come; it can be abandoned from {until:%H:%M} UTC on."
+            )
+
+
 def submit_now(job: BatchJob, *, by: str) -> BatchJob:
-    """Send a waiting job without waiting for its time. Raises NotPossible."""
+    """Send a waiting job without waiting for its time.
+
+    Raises NotPossible, for one under a hold too.
+    """
+    if job.status in TO_SUBMIT and (hold := hold_on_job(job)):
+        raise NotPossible(f"Job {job.pk} waits for {held_until(hold)}")
     return _do_now(job, "submit", TO_SUBMIT, submit_job, by=by)
 
 
@@ -259,6 +349,62 @@ def _do_now(
             stage(job)
     job.refresh_from_db()
     return job
+
+
+# --- holds ----------------------------------------------------------------------------
+
+
+def hold_work(scope: HoldScope, *, key: str = "", reason: str, by: str) -> Hold:
+    """Keep new work from going out: all of it, or what `key` names.
+
+    What is at the provider is read all the same. Raises BadHold for a key that is
+    missing or too much, NotPossible where it is on hold by hand already.
+    """
+    if not raise_hold(scope, BY_HAND, reason, key=key, by=by):
+        raise NotPossible(
+            "That is on hold by hand already; lift the hold there is to give another "
+            "reason."
+        )
+    return Hold.objects.active().get(scope=scope, key=key, code=BY_HAND)
+
+
+def lift(hold: Hold, *, by: str) -> Hold:
+    """Let held work go. Raises NotPossible for a hold that was lifted before."""
+    if not lift_hold(hold, by=by):
+        raise NotPossible(f"The hold on {hold.what()} was lifted before.")
+    hold.refresh_from_db()
+    return hold
+
+
+def lift_effect(*holds: Hold) -> Effect:
+    """What holds keep back: items in the pool and in unsent jobs, each once.
+
+    What has no price cannot be sent, so it adds no money.
+    """
+    held_back = OpenItem.objects.filter(
+        Q(job__isnull=True) | Q(job__status__in=TO_SUBMIT)
+    ).filter(reduce(or_, (_covered(hold) for hold in holds), Q(pk__in=[])))
+    priced = [
+        model
+        for model in held_back.order_by().values_list("model", flat=True).distinct()
+        if _has_price(model)
+    ]
+    nanos = _worst_case(held_back.filter(model__in=priced)).nanos
+    return Effect(held_back.count(), nanos)
+
+
+def _covered(hold: Hold) -> Q:
+    if hold.scope == HoldScope.ALL:
+        return Q(pk__isnull=False)
+    return Q(**{hold.scope: hold.key})  # a scope's word is the column's name
+
+
+def _has_price(model: str) -> bool:
+    try:
+        batch_rate(model, timezone.now())
+    except UnknownPrice:
+        return False
+    return True
 
 
 def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

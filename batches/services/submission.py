@@ -17,15 +17,30 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from batches import config
-from batches.errors import LostLease
-from batches.models import BatchJob
+from batches.errors import HeldBack, LostLease
+from batches.models import BatchJob, Hold
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider
+from batches.services.account import (
+    OurBatch,
+    file_name,
+    hold_for_unknown,
+    look_back_to,
+    metadata,
+    our_batches,
+)
+from batches.services.alerts import raise_alert
 from batches.services.events import record_event
-from batches.services.installation import installation_id
+from batches.services.holds import held_until, hold_on_job, report_refusal, take_probe
+from batches.services.installation import check_may_act
 from batches.services.leases import held, renew
 from batches.services.lifecycle import move_job, update_job
-from batches.services.polling import poll_time, retry_time
+from batches.services.polling import (
+    lacks_file,
+    poll_time,
+    retry_time,
+    wait_for_file,
+)
 from batches.services.settlement import cancel_unsent, refuse_job
 from batches.services.spool import write_input_file
 from batches.signals import announce
@@ -36,27 +51,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Clocks differ: how far before a job's making its batches are looked for.
-LIST_MARGIN = timedelta(minutes=10)
 # Refusals at upload or create that wait for better times instead of ending the job.
 PASSING = frozenset({401, 403, 429})
+LOOKING = "the answer to its submission was lost; looking for it"
 
 
 def submit_jobs(*, now: datetime) -> int:
     """Take every job that is due a step further; returns how many reached the provider.
 
-    Raises the last ProviderError where a provider could not be reached, after all jobs
-    were tried; the jobs wait.
+    While nothing may be made, jobs whose create got no answer are still looked for.
+    Raises the last ProviderError where a provider could not be reached, or HeldBack
+    where something must not go out, after all jobs were tried; the jobs wait.
     """
     sent = 0
-    trouble: ProviderError | None = None
-    for job in BatchJob.objects.ready_to_submit(now):
+    trouble: ProviderError | HeldBack | None = None
+    due = BatchJob.objects.ready_to_submit(now)
+    if not config.creation_enabled():
+        due = due.filter(create_sent_at__isnull=False)
+    for job in due:
         with held(job, now=now) as is_ours:
             if not is_ours:
                 continue
             try:
                 submit_job(job)
-            except ProviderError as err:
+            except (ProviderError, HeldBack) as err:
                 trouble = err
             sent += job.status == JobStatus.VALIDATING
     if trouble:
@@ -68,47 +86,90 @@ def submit_job(job: BatchJob) -> None:
     """Take a job that we hold as far as it goes now.
 
     Raises ProviderError when the provider could not be reached or gave no clear answer;
-    the job is put aside until a better hour.
+    the job is put aside until a better hour. Raises HeldBack when it must not go out;
+    it waits, and says for what.
     """
     try:
+        check_may_act()
         _submit(job, get_provider(job.provider))
+    except HeldBack as err:
+        _wait(job, str(err), job.not_before)
+        raise
     except ProviderError as err:
-        _wait(job, str(err), retry_time(job))
+        report_refusal(job.provider, err)
+        if job.status == JobStatus.UPLOADING:  # not put aside yet
+            _wait(job, str(err), retry_time(job))
         raise
 
 
 def _submit(job: BatchJob, provider: "BatchProvider") -> None:
-    if job.create_sent_at is None and job.intent == Intent.CANCEL:
-        cancel_unsent(job)
+    if job.create_sent_at is None:
+        if job.intent == Intent.CANCEL:
+            cancel_unsent(job)
+            return
+        if _waits_under(job, hold_on_job(job)):
+            return
+    elif _waits_to_look(job):
         return
     if job.status == JobStatus.PENDING:
         move_job(job, JobStatus.UPLOADING, waiting_reason="", not_before=None)
     if job.create_sent_at is not None and not _recover(job, provider):
         return
-    if job.intent == Intent.CANCEL:
-        cancel_unsent(job)
+    _send(job, provider)
+
+
+def _send(job: BatchJob, provider: "BatchProvider") -> None:
+    if _is_unwanted(job) or _waits_under(job, hold_on_job(job)):
         return
+    _check_switches()
+    if not job.input_file_id and not _upload(job, provider):
+        return
+    # Before sending: is there a batch that this database forgot?
+    if _adopt(job, provider) or _is_unwanted(job):
+        return
+    if not _waits_under(job, take_probe(job)):
+        _create(job, provider)
+
+
+def _is_unwanted(job: BatchJob) -> bool:
+    """Whether somebody cancelled the job meanwhile; if so, ends it."""
+    job.refresh_from_db(fields=["intent"])
+    if job.intent != Intent.CANCEL:
+        return False
+    cancel_unsent(job)
+    return True
+
+
+def _check_switches() -> None:
+    """Raises HeldBack while nothing may be made and sent."""
+    if not config.creation_enabled():
+        raise HeldBack(
+            "Nothing is sent: BATCH_PROCESSING_ENABLED or BATCH_CREATION_ENABLED is "
+            "off, or STAGING is on."
+        )
+
+
+def _upload(job: BatchJob, provider: "BatchProvider") -> bool:
+    """Send the input file; False where the provider will not have it."""
+    path = write_input_file(job)
+    renew(job)
     try:
-        if not job.input_file_id:
-            _upload(job, provider)
-        if not _adopt_unexpected(job, provider):
-            _create(job, provider)
+        file_id = provider.upload(path, file_name(job))
+    except FileNotFoundError:
+        renew(job)  # another process was done with the job: it is not ours any more
+        raise
     except ProviderError as err:
         if not err.is_definite:
             raise
         _take_refusal(job, err)
-
-
-def _upload(job: BatchJob, provider: "BatchProvider") -> None:
-    path = write_input_file(job)
-    renew(job)
-    file_id = provider.upload(path, _file_name(job))
+        return False
     try:
         update_job(job, input_file_id=file_id)
     except LostLease:
         provider.delete_file(file_id)  # ours alone: nobody else knows of it
         raise
     path.unlink(missing_ok=True)
+    return True
 
 
 def _create(job: BatchJob, provider: "BatchProvider") -> None:
@@ -124,17 +185,22 @@ def _create(job: BatchJob, provider: "BatchProvider") -> None:
         raise LostLease(f"Job {job.pk} was held up just before it was sent.")
     try:
         batch = provider.create(
-            file_id=job.input_file_id, endpoint=job.endpoint, metadata=_metadata(job)
+            file_id=job.input_file_id, endpoint=job.endpoint, metadata=metadata(job)
         )
     except ProviderError as err:
-        if err.is_definite:
-            update_job(job, create_sent_at=None)
-        raise
+        if not err.is_definite:
+            _wait(job, f"{LOOKING} ({err})", _time_to_look())
+            raise
+        update_job(job, create_sent_at=None)
+        _take_refusal(job, err)
+        return
     _take_batch(job, batch, reason=f"created as {batch.id}")
     log.info("[Batch API] Submitted job %d as %s", job.pk, batch.id)
 
 
-def _take_batch(job: BatchJob, batch: "RemoteBatch", *, reason: str) -> None:
+def _take_batch(
+    job: BatchJob, batch: "RemoteBatch", *, reason: str, number: int | None = None
+) -> None:
     now = timezone.now()
     move_job(
         job,
@@ -146,6 +212,7 @@ def _take_batch(job: BatchJob, batch: "RemoteBatch", *, reason: str) -> None:
         provider_answer=batch.raw,
         create_sent_at=job.create_sent_at or now,
         input_file_id=batch.input_file_id or job.input_file_id,
+        submission_number=max(job.submission_number, number or 0),
         next_poll_at=poll_time(job, now),
         not_before=None,
         waiting_reason="",
@@ -153,18 +220,24 @@ def _take_batch(job: BatchJob, batch: "RemoteBatch", *, reason: str) -> None:
     announce("poll")
 
 
-def _adopt_unexpected(job: BatchJob, provider: "BatchProvider") -> bool:
-    """Before sending: is there a batch of ours that this database forgot?
+def _waits_to_look(job: BatchJob) -> bool:
+    """The first wait of whoever finds a create without an answer, from his claim on.
 
-    That happens when the database went back in time (a restored backup).
+    A job that is still being sent was left by a process that died or was overtaken; one
+    that waits has its time. This only makes it rare that a file has to be deleted.
     """
-    for batch in _ours(job, provider):
-        number = int(batch.metadata["number"])
-        if number >= job.submission_number or batch.has_run:
-            _alert(job, f"adopted {batch.id}, which this database did not know")
-            _take_batch(job, batch, reason=f"adopted {batch.id}, sent before")
-            return True
-    return False
+    if job.file_doomed_at is not None:
+        return False
+    if job.status == JobStatus.UPLOADING:
+        _wait(job, LOOKING, _time_to_look())
+        return True
+    return job.not_before is not None and job.not_before > timezone.now()
+
+
+def _time_to_look() -> datetime:
+    seconds = config.get("PROVIDER_TIMEOUT_SECONDS")
+    seconds += config.get("PROVIDER_VISIBILITY_SECONDS")
+    return timezone.now() + timedelta(seconds=seconds)
 
 
 def _recover(job: BatchJob, provider: "BatchProvider") -> bool:
@@ -172,23 +245,21 @@ def _recover(job: BatchJob, provider: "BatchProvider") -> bool:
 
     Returns whether the job is free to be sent anew (under the next number).
     """
-    visible = timedelta(seconds=config.get("PROVIDER_VISIBILITY_SECONDS"))
     if job.file_doomed_at is None:
-        assert job.create_sent_at is not None  # noqa: S101  # the caller's question
-        timeout = timedelta(seconds=config.get("PROVIDER_TIMEOUT_SECONDS"))
-        if _must_wait(job, job.create_sent_at + timeout + visible):
-            return False
-        if _adopt_expected(job, provider):
+        if _adopt(job, provider):
             return False
         update_job(job, file_doomed_at=timezone.now())
     if job.file_deleted_at is None:
         provider.delete_file(job.input_file_id)
         update_job(job, file_deleted_at=timezone.now())
     assert job.file_deleted_at is not None  # noqa: S101  # set above
-    deletion = timedelta(seconds=config.get("PROVIDER_DELETE_SECONDS"))
-    if _must_wait(job, job.file_deleted_at + deletion + visible):
+    seconds = config.get("PROVIDER_DELETE_SECONDS")
+    seconds += config.get("PROVIDER_VISIBILITY_SECONDS")
+    until = job.file_deleted_at + timedelta(seconds=seconds)
+    if timezone.now() < until:
+        _wait(job, LOOKING, until)
         return False
-    if _adopt_expected(job, provider):
+    if _adopt(job, provider):
         return False
     record_event(
         EventKind.BATCH_NOTE,
@@ -207,82 +278,92 @@ def _recover(job: BatchJob, provider: "BatchProvider") -> bool:
     return True
 
 
-def _adopt_expected(job: BatchJob, provider: "BatchProvider") -> bool:
-    """Adopt the batch of this very submission, or an older one that ran after all."""
-    for batch in _ours(job, provider):
-        number = int(batch.metadata["number"])
-        is_current = (
-            number == job.submission_number and batch.input_file_id == job.input_file_id
+def _adopt(job: BatchJob, provider: "BatchProvider") -> bool:
+    """List what is ours, and take the batch that is this job's, if there is one.
+
+    Batches of ours that no job knows hold all submission, this one included.
+    """
+    found = our_batches(provider, look_back_to(job, timezone.now()))
+    hold_for_unknown(found, job.provider)
+    return adopt_one_of(job, found)
+
+
+def adopt_one_of(job: BatchJob, batches: Iterable[OurBatch]) -> bool:
+    """Take the batch that settles this job's submission; we hold the job.
+
+    That is the one of its number and file. Any other that is taken alerts: one of an
+    older number, or of another file, that ran all the same; one of this or a later
+    number that the database has forgotten, since it went back in time.
+    """
+    ours = [found for found in batches if settles(job, found)]
+    if not ours:
+        return False
+    found = max(ours, key=lambda one: (one.batch.has_run, one.number))
+    if job.status == JobStatus.PENDING:
+        move_job(job, JobStatus.UPLOADING, waiting_reason="", not_before=None)
+    batch = found.batch
+    if _is_expected(job, found):
+        reason = f"found as {batch.id}; its answer was lost"
+    else:
+        reason = f"adopted {batch.id} of submission {found.number}, not known here"
+        raise_alert(
+            "unexpected_batch",
+            f"Job {job.pk} adopted batch {batch.id} of its submission {found.number}, "
+            "which it did not know. Was an older state of the database restored? Its "
+            "results are read; nothing needs to be done for this job.",
+            key=batch.id,
+            job=job,
         )
-        if is_current or batch.has_run:
-            if not is_current:
-                _alert(
-                    job, f"adopted {batch.id}, an older submission that ran after all"
-                )
-            _take_batch(job, batch, reason=f"found as {batch.id}; its answer was lost")
-            return True
-    return False
+    _take_batch(job, batch, reason=reason, number=found.number)
+    return True
 
 
-def _ours(job: BatchJob, provider: "BatchProvider") -> Iterable["RemoteBatch"]:
-    """Batches of the account that carry this installation's id and this job's token."""
-    since = int((job.created_at - LIST_MARGIN).timestamp())
-    mark = _metadata(job)
-    for batch in provider.batches_since(since):
-        if all(
-            batch.metadata.get(key) == mark[key] for key in ("installation", "token")
-        ):
-            yield batch
+def settles(job: BatchJob, found: OurBatch) -> bool:
+    """Whether a batch is to be adopted by this job, which knows of none."""
+    if found.token != job.token:
+        return False
+    is_forgotten = found.number > job.submission_number or (
+        found.number == job.submission_number and job.create_sent_at is None
+    )
+    return is_forgotten or _is_expected(job, found) or found.batch.has_run
+
+
+def _is_expected(job: BatchJob, found: OurBatch) -> bool:
+    return (
+        job.create_sent_at is not None
+        and found.number == job.submission_number
+        and found.batch.input_file_id == job.input_file_id
+    )
 
 
 def _take_refusal(job: BatchJob, err: ProviderError) -> None:
     """The provider said no in its own words: nothing was accepted or billed."""
+    report_refusal(job.provider, err)
     if err.status in PASSING or err.is_account_trouble:
         _wait(job, str(err), retry_time(job))
-    elif err.is_not_found and job.input_file_id:
-        # A file may be invisible for a while after its upload: ask again for the same.
-        _wait(job, str(err), retry_time(job))
+    elif job.input_file_id and lacks_file(err):
+        wait_for_file(job, str(err))
     else:
         refuse_job(job, code=err.error_code or f"http_{err.status}", message=str(err))
 
 
-def _must_wait(job: BatchJob, until: datetime) -> bool:
-    if timezone.now() >= until:
-        return False
-    update_job(
-        job,
-        not_before=until,
-        waiting_reason="the answer to its submission was lost; looking for it",
-    )
-    return True
+def _waits_under(job: BatchJob, hold: Hold | None) -> bool:
+    """Put a job aside that a hold keeps back; False where there is none."""
+    if hold is not None:
+        _wait(job, held_until(hold), job.not_before)
+    return hold is not None
 
 
-def _wait(job: BatchJob, reason: str, until: datetime) -> None:
+def _wait(job: BatchJob, reason: str, until: datetime | None) -> None:
     """Put a job aside until a better hour; nothing is used up."""
+    reason = reason[:500]
     if job.status == JobStatus.UPLOADING:
         move_job(
             job,
             JobStatus.PENDING,
             reason=reason,
             not_before=until,
-            waiting_reason=reason[:500],
+            waiting_reason=reason,
         )
-    else:
-        update_job(job, not_before=until, waiting_reason=reason[:500])
-
-
-def _alert(job: BatchJob, message: str) -> None:
-    log.warning("[Batch API] Job %d: %s", job.pk, message)
-    record_event(EventKind.BATCH_NOTE, now=timezone.now(), job=job, message=message)
-
-
-def _metadata(job: BatchJob) -> dict[str, str]:
-    return {
-        "installation": installation_id(),
-        "token": job.token,
-        "number": str(job.submission_number),
-    }
-
-
-def _file_name(job: BatchJob) -> str:
-    return f"{installation_id()}-{job.token}-{job.submission_number}.jsonl"
+    elif (job.not_before, job.waiting_reason) != (until, reason):
+        update_job(job, not_before=until, waiting_reason=reason)

@@ -91,7 +91,8 @@ def test_it_takes_few_queries(admin_client, make_lesson, django_assert_num_queri
     make_lesson()
     admin_client.get(INDEX)
 
-    # session, user, three counts of the engine, the pool, the reviews twice, whether
-    # there are lessons, translations and runs, how many lessons; recent actions
-    with django_assert_num_queries(13):
+    # session, user, holds, alerts twice, three counts of the engine, the pool, the
+    # reviews twice, whether there are lessons, translations and runs, how many lessons;
+    # recent actions
+    with django_assert_num_queries(16):
         admin_client.get(INDEX)

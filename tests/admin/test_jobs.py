@@ -109,7 +109,7 @@ def test_the_list_leaves_the_providers_answers_where_they_are(
 ):
     make_job(provider_answer="x")
 
-    with django_assert_num_queries(5) as captured:
+    with django_assert_num_queries(7) as captured:
         admin_client.get(list_url(BatchJob))
 
     assert not [q for q in captured if "provider_answer" in q["sql"]]

@@ -53,8 +53,8 @@ def many(make_run, make_job, make_item, make_failure, make_lesson, make_translat
 @pytest.mark.parametrize(
     ("model", "queries"),
     [
-        (Run, 5),  # two counts
-        (BatchJob, 5),  # two counts
+        (Run, 7),  # two counts, holds, alerts
+        (BatchJob, 7),  # two counts, holds, alerts
         (BatchItem, 4),  # names of subjects
         (OpenItem, 4),  # names of subjects
         (ItemAttempt, 3),

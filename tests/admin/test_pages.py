@@ -7,12 +7,14 @@ from django.urls import reverse
 
 from batches.admin.display import list_url, row_url
 from batches.models import (
+    Alert,
     ApiKey,
     AuditEntry,
     BatchItem,
     BatchJob,
     ConfigOverride,
     Event,
+    Hold,
     HourlyUsage,
     Installation,
     ItemAttempt,
@@ -30,6 +32,7 @@ from translations.models import Translation, TranslationVersion
 pytestmark = pytest.mark.django_db
 
 READ_ONLY = [
+    Alert,
     ApiKey,
     AuditEntry,
     BatchItem,
@@ -69,6 +72,7 @@ def row_of(
     unit = make_translation(lesson)
     now = run.created_at
     return {
+        Alert: Alert.objects.create(code="job_late", message="It is late.", job=job),
         AuditEntry: AuditEntry.objects.create(
             actor="amina", action="override:set", outcome="SUCCESS", after={"value": 1}
         ),
@@ -79,7 +83,7 @@ def row_of(
             hour=now, provider="openai", workload="translation", outcome="applied"
         ),
         ApiKey: ApiKey.objects.create(name="robot", prefix="bs_0", digest="0" * 64),
-        Installation: Installation.objects.create(database_hash="x"),
+        Installation: Installation.objects.get(),
         ItemAttempt: failed.tries.get(),
         ItemRequest: make_request(failed),
         JobTally: JobTally.objects.create(
@@ -100,7 +104,7 @@ def row_of(
 
 
 def test_every_model_of_the_engine_is_in_the_admin():
-    models = {*READ_ONLY, ConfigOverride}
+    models = {*READ_ONLY, ConfigOverride, Hold}
 
     assert {model for model in models if not admin.site.is_registered(model)} == set()
     assert {m for m in admin.site._registry if m._meta.app_label == "batches"} == {

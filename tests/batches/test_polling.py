@@ -4,11 +4,27 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from batches.models import BatchItem, BatchJob, ItemAttempt, OpenItem, StrayLine
+from batches.models import (
+    Alert,
+    BatchItem,
+    BatchJob,
+    ItemAttempt,
+    OpenItem,
+    StrayLine,
+)
+from batches.providers.errors import ProviderError
 from batches.providers.openai_batch import RemoteBatch
+from batches.providers.registry import get_provider
 from batches.services.bundling import bundle
-from batches.services.polling import _next_status, poll_jobs
+from batches.services.ingestion import ingest_jobs
+from batches.services.polling import (
+    FILE_WAITS_SECONDS,
+    _next_status,
+    growing_wait,
+    poll_jobs,
+)
 from batches.services.recount import recount
+from batches.services.settlement import refuse_job
 from batches.services.submission import submit_jobs
 from batches.states import AT_PROVIDER, Intent, ItemStatus, JobStatus
 from tests.driving import work_off
@@ -188,4 +204,174 @@ def test_a_job_that_a_person_cancelled_ends_with_what_was_finished(sandbox):
     job.refresh_from_db()
     assert (job.items_complete, job.items_cancelled) == (2, 2)
     assert bundle() == []
+    assert recount(repair=False) == []
+
+
+def take_refusal(job: BatchJob) -> BatchJob:
+    """Send a job, and poll until it is refused and waits again."""
+    submit_jobs(now=timezone.now() + timedelta(hours=2))
+    return poll_until(job, JobStatus.PENDING)
+
+
+def test_each_refusal_for_load_waits_longer_and_the_sixth_is_told_of(sandbox):
+    sandbox.faults(token_limit=1)
+    job = make_job(3)
+    waits = []
+
+    for _ in range(6):
+        before = timezone.now()
+        take_refusal(job)
+        waits.append(round((job.not_before - before).total_seconds()))
+        told = Alert.objects.filter(code="refused_often").count()
+
+    assert waits == sorted(waits)
+    assert waits[0] <= 3
+    assert 28 <= waits[5] <= 31  # the sandbox's longest
+    assert told == 1
+    assert "BATCH_MAX_REQUESTS" in Alert.objects.get().message
+    assert set(BatchItem.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_real_waits_for_load_go_from_a_minute_to_an_hour():
+    minutes = [
+        growing_wait(BatchJob(provider="openai", submission_number=number)).seconds / 60
+        for number in (1, 2, 3, 7, 40)
+    ]
+
+    assert minutes == [1, 2, 4, 60, 60]
+
+
+def test_a_file_that_is_not_visible_yet_is_asked_for_again_and_then_uploaded_anew(
+    sandbox,
+):
+    sandbox.faults(invisible_file={"seconds": 600, "times": 1})
+    job = make_job(2)
+    files = []
+
+    for _ in range(5):
+        take_refusal(job)
+        files.append(job.input_file_id)
+
+    assert len(set(files[:4])) == 1
+    assert files[4] == ""
+    assert [job.submission_number, Alert.objects.get().code] == [6, "file_not_visible"]
+    work_off()
+    assert Caption.objects.count() == 2
+    assert BatchJob.objects.get().status == JobStatus.PROCESSED
+    assert recount(repair=False) == []
+
+
+def test_the_first_wait_for_a_real_file_is_half_a_minute():
+    assert FILE_WAITS_SECONDS == (30, 60, 120, 300)
+
+
+def test_a_file_that_is_gone_at_create_is_uploaded_anew_in_the_end(sandbox):
+    job = make_job(2)
+    sandbox.faults(http_500={"on": ["batches.create"]})
+    with pytest.raises(ProviderError):
+        submit_jobs(now=timezone.now())
+    job.refresh_from_db()
+    sandbox.clear_faults()
+    BatchJob.objects.filter(pk=job.pk).update(
+        status=JobStatus.PENDING, create_sent_at=None, input_file_id="file-gone"
+    )
+
+    work_off()
+
+    job.refresh_from_db()
+    assert job.status == JobStatus.PROCESSED
+    assert job.input_file_id != "file-gone"
+    assert Caption.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda item, n: ask(item, model="gpt-unknown"), "model_not_found"),
+        (
+            lambda item, n: ask(item, model=("gpt-4o-mini", "gpt-4o")[n]),
+            "mismatched_model",
+        ),
+    ],
+)
+def test_what_condemns_the_file_fails_each_item_in_the_providers_words(
+    sandbox, make, code
+):
+    job = make_job(2)
+    for number, opened in enumerate(job.open_items.order_by("item")):
+        make(opened.item, number)
+
+    work_off()
+
+    job.refresh_from_db()
+    assert (job.status, job.items_failed) == (JobStatus.FAILED, 2)
+    errors = json.loads(job.provider_answer)["errors"]["data"]
+    assert {error["code"] for error in errors} == {code}
+    for attempt in ItemAttempt.objects.all():
+        assert attempt.error_code == code
+        assert errors[0]["message"] in attempt.error_message
+    assert BatchJob.objects.count() == 1
+    assert recount(repair=False) == []
+
+
+def test_all_that_is_wrong_with_a_line_is_kept_on_its_item():
+    job = make_job(3, status=JobStatus.VALIDATING)
+    bad = job.open_items.order_by("item")[1].item
+    said = [
+        {"code": "invalid_request", "message": "No messages.", "line": 2},
+        {"code": "streaming_unsupported", "message": "No streams.", "line": 2},
+    ]
+
+    refuse_job(job, code="invalid_request", message="two errors", bad_lines={2: said})
+
+    attempt = bad.tries.get()
+    assert attempt.error_code == "invalid_request"
+    assert attempt.error_message == "No messages.; No streams."
+    assert OpenItem.objects.filter(job__isnull=True).count() == 2
+
+
+def test_a_batch_that_failed_after_it_began_is_read_like_one_that_expired(sandbox):
+    sandbox.faults(never_ending=True, file_needed=True)
+    job = sent_job(4)
+    poll_until(job, JobStatus.IN_PROGRESS)
+    get_provider("sandbox").delete_file(job.input_file_id)
+    sandbox.faults(never_ending=None)
+
+    poll_until(job, JobStatus.COMPLETED)
+
+    assert job.provider_status == "failed"
+    assert "Cannot find file" in job.events.order_by("-pk").first().message
+    sandbox.clear_faults()
+    work_off()
+    job.refresh_from_db()
+    assert job.status == JobStatus.FAILED
+    assert job.items_complete + job.items_returned == 4
+    assert Caption.objects.count() == 4
+    assert recount(repair=False) == []
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [{"began": True}, {"total": 3}, {"completed": 1}, {"failed": 1}]
+    + [{"output_file_id": "f"}, {"error_file_id": "f"}],
+)
+def test_failed_with_any_sign_of_work_is_an_ending(seen):
+    batch = RemoteBatch(id="b", status="failed", **seen)
+
+    assert batch.has_run
+    assert _next_status(BatchJob(status=JobStatus.VALIDATING), batch) == (
+        JobStatus.COMPLETED
+    )
+
+
+@pytest.mark.parametrize("fault", ["empty_string_ids", "empty_files", "all_lines_fail"])
+def test_endings_with_odd_files_are_read(sandbox, fault):
+    sandbox.faults(**{fault: 1})
+    job = sent_job(2)
+
+    poll_until(job, JobStatus.COMPLETED)
+
+    ingest_jobs(now=timezone.now())
+    job.refresh_from_db()
+    assert job.finished_at
     assert recount(repair=False) == []

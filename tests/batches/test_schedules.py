@@ -37,6 +37,7 @@ def test_the_schedules_are_those_of_the_settings():
         "status": "*/2 * * * *",
         "results": "*/1 * * * *",
         "sweep": "30 * * * *",
+        "reconcile": "45 * * * *",
         "nightly translation": "0 2 * * *",
     }
 

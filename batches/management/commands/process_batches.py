@@ -9,9 +9,12 @@ from rich.progress import Progress
 
 from batches import config
 from batches.management.output import counted, told_to_the_operator
-from batches.models import BatchJob
+from batches.models import BatchJob, OpenItem
+from batches.monitoring.attention import hold_in_words
+from batches.services.holds import active_holds
 from batches.services.pipeline import (
     PassReport,
+    only_held_work_is_left,
     process_once,
     process_until_done,
     progress,
@@ -37,8 +40,12 @@ class Command(BaseCommand):
         with told_to_the_operator():
             total = self._until_done() if until_done else process_once()
         self.stdout.write(_summary(total))
+        for hold in active_holds():
+            self.stderr.write(f"On hold: {hold_in_words(hold)}")
         if total.trouble:
             raise CommandError(total.trouble[-1])
+        if until_done and config.creation_enabled() and only_held_work_is_left():
+            raise CommandError(_what_is_held())
 
     def _until_done(self) -> PassReport:
         """Pass after pass, with a bar on a terminal and plain lines in a pipe."""
@@ -78,6 +85,14 @@ def _may_go_on() -> bool:
     if config.creation_enabled() and config.polling_enabled():
         return True
     return config.polling_enabled() and BatchJob.objects.at_provider().exists()
+
+
+def _what_is_held() -> str:
+    items = counted(OpenItem.objects.count(), "item")
+    return (
+        f"Not done: {items} wait for a hold to be lifted or a paused run to be "
+        "resumed. See to that in the admin, and run this again."
+    )
 
 
 def _summary(report: PassReport) -> str:
