@@ -3,6 +3,7 @@
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import F
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -28,6 +29,8 @@ from batches.services.alerts import acknowledge
 from batches.services.steering import BY_HAND, hold_work, lift, lift_effect
 from batches.states import HoldScope, Severity
 from batches.workloads import all_workloads
+
+LIST_CHARS = 100  # of a message; its page has all of it
 
 LIFT = Act(
     name="lift",
@@ -151,7 +154,7 @@ class HoldAdmin(LiveAdmin, ActsAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("message"))
     def text(self, hold):
-        return hold.message
+        return Truncator(hold.message).chars(LIST_CHARS)
 
     @admin.display(description=gettext_lazy("since"))
     def since(self, hold):
@@ -261,7 +264,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("message"))
     def text(self, alert):
-        return alert.message
+        return Truncator(alert.message).chars(LIST_CHARS)
 
     @admin.display(description=gettext_lazy("about"))
     def about(self, alert):

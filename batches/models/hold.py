@@ -52,7 +52,7 @@ class Hold(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_scope_display()} {self.key}".rstrip() + f": {self.code}"
+        return f"hold on {self.what()}"
 
     def what(self) -> str:
         """What is held, in words: `everything`, `the provider openai`."""

@@ -204,7 +204,7 @@ def _next_for_job(job: BatchJob, status: JobStatus) -> str:
     if job.finished_at:
         return "Nothing: it is finished."
     if is_late(job, timezone.now()):
-        return "It is late: it is polled on, until a person abandons it on its page."
+        return "It is late: it is tried on, until a person abandons it on its page."
     if job.not_before:
         return f"It is tried again after {job.not_before:%Y-%m-%d %H:%M:%S %Z}."
     if status in (JobStatus.PENDING, JobStatus.UPLOADING):

@@ -36,7 +36,6 @@ ADVICE = {
     "401": " Check the key (OPENAI_API_KEY); what waits goes out when it is right.",
     "403": " Check what the key may do; what waits goes out when it may.",
     "insufficient_quota": " Top up the account; what waits goes out then.",
-    "billing_hard_limit_reached": " Raise the account's spending limit (limits page).",
 }
 
 

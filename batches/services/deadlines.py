@@ -1,6 +1,7 @@
 """Deadlines of our own: jobs that are at the provider for longer than they should be.
 
-A late job is told of and polled on; nothing ends by itself here. Only a person gives it
+A late job is told of and polled on, and so is one whose results cannot be read; nothing
+ends by itself here. Only a person gives it
 up (`steering.abandon_job`). What was given up is still looked after: should it end
 after all, a person learns what there is to have.
 """
@@ -18,7 +19,7 @@ from batches.services.alerts import close_alerts, raise_alert
 from batches.services.holds import ENGINE
 from batches.services.leases import held
 from batches.services.lifecycle import update_job
-from batches.states import AT_PROVIDER, Severity
+from batches.states import AT_PROVIDER, JobStatus, Severity
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +37,19 @@ def timeout() -> timedelta:
     return timedelta(hours=config.get("BATCH_TIMEOUT_HOURS"))
 
 
-def time_at_provider(job: BatchJob, now: datetime) -> timedelta:
-    """Since the provider took it; nothing for a job that is not there."""
-    if job.status not in AT_PROVIDER or job.validating_at is None:
-        return timedelta()
-    return now - job.validating_at
+def time_waited(job: BatchJob, now: datetime) -> timedelta:
+    """Since the provider took it, or since its results are ready to be read; nothing
+    for a job that waits for neither."""
+    since = None
+    if job.status in AT_PROVIDER:
+        since = job.validating_at
+    elif job.status == JobStatus.COMPLETED:
+        since = job.completed_at
+    return now - since if since else timedelta()
 
 
 def is_late(job: BatchJob, now: datetime) -> bool:
-    spent = time_at_provider(job, now)
+    spent = time_waited(job, now)
     return spent > SHORTEST_TIMEOUT and spent > timeout()
 
 
@@ -52,7 +57,7 @@ def late_in_words(job: BatchJob, now: datetime) -> str:
     """For a late job's row; empty for one in time."""
     if not is_late(job, now):
         return ""
-    hours = time_at_provider(job, now) // timedelta(hours=1)
+    hours = time_waited(job, now) // timedelta(hours=1)
     limit = config.get("BATCH_TIMEOUT_HOURS")
     return (
         f"the provider, for {hours} hours by now (BATCH_TIMEOUT_HOURS is {limit}); it "
@@ -64,23 +69,35 @@ def tell_if_late(job: BatchJob, *, now: datetime) -> None:
     """Raise the alert of a late job: once, and once more after twice the time."""
     if not is_late(job, now):
         return
-    spent = time_at_provider(job, now)
+    spent = time_waited(job, now)
     code, severity = LATE, Severity.WARNING
     if spent > 2 * timeout():
         code, severity = VERY_LATE, Severity.CRITICAL
     if Alert.objects.filter(job=job, code=code).exists():
         return
     hours = spent // timedelta(hours=1)
+    what = f"has been at {job.provider}"
+    if job.status == JobStatus.COMPLETED:
+        what = f"has results that could not be read ({job.waiting_reason})"
     raise_alert(
         code,
-        f"Job {job.pk} has been at {job.provider} for {hours} hours "
-        f"({job.provider_status or 'no status'}); BATCH_TIMEOUT_HOURS is "
-        f"{config.get('BATCH_TIMEOUT_HOURS')}. It is polled on. If nothing more is to "
-        "be expected of it, abandon it on its page.",
+        f"Job {job.pk} {what} for {hours} hours ({job.provider_status or 'no status'});"
+        f" BATCH_TIMEOUT_HOURS is {config.get('BATCH_TIMEOUT_HOURS')}. It goes on being"
+        " tried. If nothing more is to be expected of it, abandon it on its page.",
         key=str(job.pk),
         severity=severity,
         job=job,
     )
+
+
+def tell_of_unread(*, now: datetime) -> int:
+    """Tell of jobs whose results are ready for too long; counts them."""
+    unread = BatchJob.objects.filter(
+        status=JobStatus.COMPLETED, completed_at__lt=now - timeout()
+    )
+    for job in unread.order_by("pk"):
+        tell_if_late(job, now=now)
+    return len(unread)
 
 
 def no_longer_late(job: BatchJob, *, by: str = ENGINE) -> None:

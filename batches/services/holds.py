@@ -36,8 +36,8 @@ PROBED = frozenset({WRONG_KEY, ACCOUNT_TROUBLE})
 # that it had.
 RELAPSE = timedelta(hours=2)
 ACCOUNT_ADVICE = (
-    " Look at the account's billing and limits pages (for OpenAI: "
-    "platform.openai.com/settings/organization/billing and …/limits)."
+    " Look at billing and limits in the account's settings (of OpenAI: "
+    "platform.openai.com/settings/organization/billing)."
 )
 
 
@@ -127,7 +127,7 @@ def take_probe(job: BatchJob) -> Hold | None:
     for hold in sorted(covering, key=lambda hold: is_probe_due(hold, now)):
         if not is_probe_due(hold, now) or not _count_probe(hold, now):
             return hold
-        log.info("[Batch Worker] Job %d goes out to probe the hold: %s", job.pk, hold)
+        log.info("[Batch Worker] Job %d goes out to probe the %s", job.pk, hold)
     return None
 
 
@@ -189,7 +189,7 @@ def lift_hold(hold: Hold, *, by: str) -> bool:
         close_alerts(hold.code, key=hold.key, by=by)
         announce("bundle")
         announce("submit")
-    log.info("[Batch Worker] Hold lifted by %s: %s", by, hold)
+    log.info("[Batch Worker] Lifted by %s: %s", by, hold)
     return True
 
 
@@ -211,8 +211,12 @@ def report_refusal(provider: str, err: ProviderError) -> None:
     """
     if not err.is_account_trouble:
         return
-    is_key = err.status == HTTPStatus.UNAUTHORIZED
-    _hold_provider(provider, WRONG_KEY if is_key else ACCOUNT_TROUBLE, str(err))
+    if err.status == HTTPStatus.UNAUTHORIZED:
+        _hold_provider(provider, WRONG_KEY, str(err))
+    elif err.status == HTTPStatus.FORBIDDEN:
+        _hold_provider(provider, ACCOUNT_TROUBLE, str(err))
+    else:
+        report_account_trouble(provider, str(err))
 
 
 def _hold_provider(provider: str, code: str, message: str) -> None:

@@ -18,7 +18,7 @@ from batches.errors import BatchError
 from batches.models import BatchJob, OpenItem, Run
 from batches.services.bundling import bundle
 from batches.services.collection import collect_runs
-from batches.services.deadlines import look_after_abandoned
+from batches.services.deadlines import look_after_abandoned, tell_of_unread
 from batches.services.holds import active_holds, is_probe_due, probe_keys
 from batches.services.ingestion import ingest_jobs
 from batches.services.polling import poll_jobs
@@ -76,9 +76,10 @@ def process_once() -> PassReport:
         report.submitted = _run(submit_jobs, report)
     if config.polling_enabled():
         report.moved = _run(poll_jobs, report)
-        _run(look_after_abandoned, report)
         report.ended = _run(ingest_jobs, report)
         report.cleaned = _run(clean_up, report)
+        _run(tell_of_unread, report)
+        _run(look_after_abandoned, report)
     return report
 
 

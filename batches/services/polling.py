@@ -146,6 +146,7 @@ def poll_job(job: BatchJob) -> None:
     if was_refused and job.status == JobStatus.VALIDATING:
         update_job(job, **mirrored)
         _take_refusal(job, batch)
+        no_longer_late(job)
         return
     _move_along(job, batch, mirrored, now)
     log.info(
@@ -318,7 +319,10 @@ def wait_for_file(job: BatchJob, message: str) -> None:
     )
     asked = notes.count()
     now = timezone.now()
-    if asked >= len(waits) or job.file_doomed_at:
+    if job.file_doomed_at:  # we deleted it ourselves, so that this attempt had to fail
+        _go_out_again(job, message, now)
+        return
+    if asked >= len(waits):
         raise_alert(
             "file_not_visible",
             f"The provider does not see files that it took, so the file of job {job.pk}"

@@ -200,8 +200,8 @@ def possible_for_job(job: BatchJob) -> frozenset[str]:
         acts.add("submit")
     if job.status in AT_PROVIDER:
         acts.add("check_status")
-        if is_late(job, timezone.now()):
-            acts.add("abandon")
+    if is_late(job, timezone.now()):
+        acts.add("abandon")
     if job.status == JobStatus.COMPLETED:
         acts.add("process_results")
     elif job.status not in JOB_FINAL:
@@ -260,15 +260,16 @@ def abandon_effect(*jobs: BatchJob) -> Effect:
 def abandon_job(job: BatchJob, *, by: str) -> BatchJob:
     """Give up on a job that is late: cancel it at the provider, or else end it here.
 
-    A batch that the provider agrees to cancel, or that has ended meanwhile, goes its
-    usual way, with what it has finished applied. One that was being cancelled already,
-    or whose provider does not answer, ends failed; its items may have been billed, so
-    they are retried by hand only, and its reserved money counts as spent. Raises
-    NotPossible for a job that is not late, or whose cancelling may still succeed.
+    A batch that the provider agrees to cancel, that has ended meanwhile, or whose
+    results can be read after all, goes its usual way. One that was being cancelled
+    already, or whose provider does not give what is asked for, ends failed; its items
+    may have been billed, so they are retried by hand only, and its reserved money
+    counts as spent. Raises NotPossible for a job that is not late, or whose cancelling
+    may still succeed.
     """
     now = timezone.now()
     _check_abandonable(job, now)
-    was_cancelling = job.status == JobStatus.CANCELLING
+    before = job.status
     with transaction.atomic():
         BatchJob.objects.filter(pk=job.pk).update(intent=Intent.CANCEL)
         audit("job.abandon", actor=by, target=str(job), before={"status": job.status})
@@ -278,15 +279,19 @@ def abandon_job(job: BatchJob, *, by: str) -> BatchJob:
                 f"Job {job.pk} is being worked on just now; try again in a minute."
             )
         try:
-            poll_job(job)  # which tells the provider first
-            is_lost = was_cancelling and job.status == JobStatus.CANCELLING
+            if before == JobStatus.COMPLETED:
+                ingest_job(job)
+            else:
+                poll_job(job)  # which tells the provider first
+            is_lost = before == job.status == JobStatus.CANCELLING
         except ProviderError as err:
             log.warning("[Batch Worker] Abandoning job %d unheard: %s", job.pk, err)
             is_lost = True
         if is_lost:
             with transaction.atomic():
                 abandon(job, by=by)
-                update_job(job, next_poll_at=first_look())
+                if before != JobStatus.COMPLETED:
+                    update_job(job, next_poll_at=first_look())
                 no_longer_late(job, by=by)
     job.refresh_from_db()
     return job
@@ -296,8 +301,7 @@ def _check_abandonable(job: BatchJob, now: datetime) -> None:
     if not is_late(job, now):
         raise NotPossible(
             f"Job {job.pk} is {job.get_status_display()} and not late; only a job that "
-            "is at the provider for longer than BATCH_TIMEOUT_HOURS is abandoned. "
-            "Cancel it instead."
+            "has waited for its provider longer than BATCH_TIMEOUT_HOURS is abandoned."
         )
     if job.status == JobStatus.CANCELLING and job.cancelling_at is not None:
         until = job.cancelling_at + CANCELLING_TAKES

@@ -14,6 +14,7 @@ from batches.services.budget import Budget
 from batches.services.bundling import bundle
 from batches.services.deadlines import LATE, VERY_LATE, look_after_abandoned
 from batches.services.lifecycle import run_figures
+from batches.services.pipeline import process_once
 from batches.services.polling import poll_jobs
 from batches.services.recount import recount
 from batches.services.requeue import retry_job
@@ -235,6 +236,56 @@ def test_a_batch_that_has_ended_meanwhile_is_read(sandbox):
 
 def has_ended_there(batch_id: str) -> bool:
     return get_provider("sandbox").retrieve(batch_id).status == "completed"
+
+
+def unreadable_job(items: int = 3) -> BatchJob:
+    """A job whose results are ready since yesterday, and whose file is gone."""
+    job = make_job(items)
+    work_off_to(job, JobStatus.COMPLETED)
+    yesterday = timezone.now() - timedelta(hours=25)
+    BatchJob.objects.filter(pk=job.pk).update(
+        output_file_id="file-gone", completed_at=yesterday
+    )
+    job.refresh_from_db()
+    return job
+
+
+def work_off_to(job: BatchJob, status: JobStatus) -> None:
+    submit_jobs(now=timezone.now())
+
+    def look() -> bool:
+        poll()
+        job.refresh_from_db()
+        return job.status == status
+
+    wait_for(look)
+
+
+def test_results_that_cannot_be_read_are_told_of_and_may_be_given_up(sandbox):
+    job = unreadable_job()
+
+    report = process_once()
+
+    assert any("file-gone" in said for said in report.trouble)
+    assert "has results that could not be read" in Alert.objects.get(code=LATE).message
+    job.refresh_from_db()
+    assert "abandon" in possible_for_job(job)
+    abandon_job(job, by="amina")
+    assert (job.status, job.items_failed) == (JobStatus.FAILED, 3)
+    assert job.abandoned_at
+    assert recount(repair=False) == []
+
+
+def test_results_that_can_be_read_after_all_are_not_given_up(sandbox):
+    job = unreadable_job()
+    batch = get_provider("sandbox").retrieve(job.provider_batch_id)
+    BatchJob.objects.filter(pk=job.pk).update(output_file_id=batch.output_file_id)
+    job.refresh_from_db()
+
+    abandon_job(job, by="amina")
+
+    assert (job.status, job.abandoned_at) == (JobStatus.PROCESSED, None)
+    assert Caption.objects.count() == 3
 
 
 def test_the_money_of_an_abandoned_job_counts_as_spent(sandbox, settings):

@@ -515,7 +515,7 @@ def test_process_batches_says_what_holds():
 
     said, complained = process_batches()
 
-    assert "Nothing to do" in said
+    assert "Nothing to do: what is left is held." in said
     assert "On hold: the workload captions, since" in complained
     assert "by amina: No glossary." in complained
 

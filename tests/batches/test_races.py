@@ -10,9 +10,18 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from batches.models import BatchItem, BatchJob, Installation, OpenItem, Run
+from batches.models import (
+    Alert,
+    BatchItem,
+    BatchJob,
+    Hold,
+    Installation,
+    OpenItem,
+    Run,
+)
 from batches.services.bundling import bundle
 from batches.services.collection import collect_run
+from batches.services.holds import report_account_trouble
 from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import is_idle
 from batches.services.polling import poll_jobs
@@ -29,7 +38,12 @@ from tests.batches.workers import (
     row_locked,
     waiting_for_locks,
 )
-from tests.factories import make_collected_run, make_paintings, make_run
+from tests.factories import (
+    make_collected_run,
+    make_job,
+    make_paintings,
+    make_run,
+)
 from tests.gallery.models import Caption
 from tests.sandbox.fixtures import SandboxProcess, wait_for
 
@@ -330,3 +344,22 @@ def _input_files() -> list[str]:
     from batches.providers.registry import get_provider
 
     return [file.filename for file in get_provider("sandbox").input_files()]
+
+
+def test_of_many_jobs_one_alone_probes_an_empty_account(sandbox):
+    jobs = [make_job(1) for _ in range(WORKERS)]
+    report_account_trouble("sandbox", "The account is empty.")
+    Hold.objects.update(probe_at=timezone.now())
+
+    sent = at_once(lambda: submit_jobs(now=later()))
+
+    assert sum(sent) == 1
+    statuses = [BatchJob.objects.get(pk=job.pk).status for job in jobs]
+    assert sorted(statuses) == [JobStatus.PENDING] * 3 + [JobStatus.VALIDATING]
+    assert Hold.objects.get().probes == 1
+
+
+def test_trouble_that_many_meet_at_once_is_one_hold_and_one_alert():
+    at_once(lambda: report_account_trouble("openai", "The account is empty."))
+
+    assert Hold.objects.count() == Alert.objects.count() == 1

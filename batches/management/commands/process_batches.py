@@ -97,7 +97,8 @@ def _what_is_held() -> str:
 
 def _summary(report: PassReport) -> str:
     if not report.did_something and not report.trouble:
-        return "Nothing to do."
+        held = only_held_work_is_left()
+        return "Nothing to do: what is left is held." if held else "Nothing to do."
     return (
         f"Collected {counted(report.collected, 'item')}, made "
         f"{counted(report.bundled, 'job')}, sent {report.submitted}, "
