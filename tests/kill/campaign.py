@@ -4,7 +4,7 @@ import json
 import random
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ MOST_GIVEN_UP = 3
 # The list of batches stays one page long.
 ROUNDS_PER_SANDBOX = 8
 # How many workers may die at new boundaries in one round: enough, and it still ends.
-NEW_DEATHS = 25
+NEW_DEATHS = 60
 KINDS = ("step", "moment", "step", "pair")
 
 
@@ -63,8 +63,8 @@ class Campaign:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311
         self.usual: Counter[str] = Counter()  # boundaries of the undisturbed run
-        # Of the others, at which usual one a worker died before they were reached.
-        self.led_by: dict[str, str] = {}
+        # Of the others, at which usual ones a worker died before they were reached.
+        self.led_by: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.expected: dict[str, Any] = {}
 
     def run(self, rounds: int) -> Iterator[Round]:
@@ -126,7 +126,7 @@ class Campaign:
         self.usual = Counter(self.reached)
 
     def _step(self, this: Round, place: workers.Place) -> None:
-        """Die at each boundary where nobody died yet, then at those where fewest did."""
+        """Die wherever nobody died yet, then at boundaries where fewest did."""
         planned = self._planned()
         with self._watching(this, place) as crew:
             while not crew.is_done:
@@ -135,16 +135,17 @@ class Campaign:
                 crew.wait()
 
     def _planned(self) -> list[tuple[str, int]]:
-        """Boundaries to die at, one after the other, and the how manieth time of each.
+        """Boundaries to die at, one after the other: (boundary, n) for the n-th time.
 
-        One that is only reached after a death elsewhere comes after that death.
+        One that is only reached after a death elsewhere comes after such a death.
         """
         names = sorted(self.reached)
         self.random.shuffle(names)
         names.sort(key=lambda name: self.killed[name])
         planned = []
         for name in names[: self.random.randint(1, 3)]:
-            if lead := self.led_by.get(name):
+            if leads := self.led_by[name]:
+                (lead,) = self.random.choices(list(leads), list(leads.values()))
                 planned.append((lead, self.random.randint(1, self.usual[lead])))
             times = self.usual[name] or 1
             planned.append((name, self.random.randint(1, times)))
@@ -174,8 +175,8 @@ class Campaign:
         return frozenset(self.killed) | frozenset(crew.killed)
 
     def _pause_seconds(self) -> float:
-        """Until the next kill: mostly short, now and then a third of a round."""
-        return self.random.random() ** 2 * self.rounds[0].seconds / 3
+        """Until the next kill: from a moment to a third of a round."""
+        return self.random.uniform(0.05, self.rounds[0].seconds / 3)
 
     @contextmanager
     def _watching(self, this: Round, place: workers.Place) -> Iterator["Crew"]:
@@ -192,12 +193,12 @@ class Campaign:
 
     def _note_leads(self, crew: "Crew") -> None:
         lead = ""
-        for names, died_at in crew.lives:
-            for name in names:
-                if lead and not self.usual[name]:
-                    self.led_by.setdefault(name, lead)
-            if self.usual[died_at]:
-                lead = died_at
+        for names in crew.lives:
+            if lead:
+                for name in {name for name in names if not self.usual[name]}:
+                    self.led_by[name][lead] += 1
+            if names and self.usual[names[-1]]:
+                lead = names[-1]
 
 
 class NotDone(Exception):
@@ -214,8 +215,7 @@ class Crew:
         self.deaths: list[str] = []  # the last boundary before each
         self.reached: Counter[str] = Counter()
         self.killed: Counter[str] = Counter()
-        # Per worker the boundaries it reached, and where it died as it was told to.
-        self.lives: list[tuple[list[str], str]] = []
+        self.lives: list[list[str]] = []  # per worker the boundaries it reached
         self._reports: dict[ForkServerProcess, Path] = {}
         self._numbers = count(1)
         self._given_up = 0
@@ -256,13 +256,11 @@ class Crew:
         worker.join()
         self.alive.remove(worker)
         names = self._reports.pop(worker).read_text().splitlines()
-        died_at = ""
         if names and names[-1] == KILLED:
             names.pop()
-            died_at = names[-1]
-            self.killed[died_at] += 1
+            self.killed[names[-1]] += 1
         self.reached.update(names)
-        self.lives.append((names, died_at))
+        self.lives.append(names)
         if worker.exitcode == 0:
             self.is_done = True
         elif worker.exitcode == -signal.SIGKILL:

@@ -45,7 +45,7 @@ class Orders:
 
 @dataclass
 class Probes:
-    """Reports boundaries, a line each, and kills its own process where it is told to."""
+    """Reports boundaries, a line each, and kills its process where it is told to."""
 
     orders: Orders
     report: int  # a file descriptor, opened to append
@@ -81,7 +81,7 @@ def install(orders: Orders, report: Path) -> None:
 
 
 def asker(frame: FrameType) -> str:
-    """Who of the services is at work: `submission._submit+20>_create+5>lifecycle.…`."""
+    """Who of the services is at work: `submission._submit+20>_create+5>…`."""
     found: list[FrameType] = []
     at: FrameType | None = frame
     while at is not None and len(found) < NAMED_FRAMES:
