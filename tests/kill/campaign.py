@@ -20,8 +20,9 @@ from tests.kill.places import Databases, copied
 from tests.kill.probes import KILLED, Orders
 from tests.sandbox.fixtures import SandboxProcess, running_sandbox
 
-ROUND_SECONDS = 120.0
-EXAMINE_SECONDS = 30.0
+ROUND_SECONDS = 300.0
+EXAMINE_SECONDS = 60.0
+LOOK_SECONDS = 0.01
 PREPARE_SECONDS = 120.0
 # A worker that ends by itself with work left was told no by the provider for too long;
 # the next one goes on, but not for ever.
@@ -164,6 +165,7 @@ class Campaign:
             while not crew.is_done:
                 while len(crew.alive) < at_once:
                     crew.start(Orders(spared=self._spared(crew)))
+                crew.wait_for_work()
                 crew.wait(seconds=self._pause_seconds() if kills else None)
                 if kills and len(crew.alive) == at_once:
                     kills -= 1
@@ -176,7 +178,7 @@ class Campaign:
 
     def _pause_seconds(self) -> float:
         """Until the next kill: from a moment to a third of a round."""
-        return self.random.uniform(0.05, self.rounds[0].seconds / 3)
+        return self.random.uniform(0, self.rounds[0].seconds / 3)
 
     @contextmanager
     def _watching(self, this: Round, place: workers.Place) -> Iterator["Crew"]:
@@ -235,8 +237,14 @@ class Crew:
         ended = wait([worker.sentinel for worker in self.alive], timeout=until)
         for worker in [w for w in self.alive if w.sentinel in ended]:
             self._bury(worker)
-        if time.monotonic() > self._deadline:
-            raise NotDone(f"not done after {ROUND_SECONDS:.0f} s")
+        self._check_time()
+
+    def wait_for_work(self) -> None:
+        """Until every worker has reached something, or one of them ended."""
+        while any(not self._reports[w].stat().st_size for w in self.alive):
+            if wait([worker.sentinel for worker in self.alive], timeout=LOOK_SECONDS):
+                return
+            self._check_time()
 
     def finish(self) -> None:
         """Let those who are left see that all is done."""
@@ -250,6 +258,10 @@ class Crew:
     def end(self) -> None:
         for worker in list(self.alive):
             self.kill(worker)
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise NotDone(f"not done after {ROUND_SECONDS:.0f} s")
 
     def _bury(self, worker: ForkServerProcess) -> None:
         """Note how a worker ended, and what it reported."""

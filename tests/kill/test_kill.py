@@ -7,13 +7,14 @@ import pytest
 
 from tests.processes import ROOT
 
-SECONDS = 400
+SECONDS = 600
+FEW_ROUNDS = ("--rounds=4", "--seed=7")
 
 
 @pytest.mark.slow
-def test_workers_that_die_anywhere_leave_what_an_undisturbed_one_leaves(request):
-    kind = request.config.getoption("--database")
-    command = ["-m", "tests.kill.full", f"--database={kind}", "--rounds=4", "--seed=7"]
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_workers_that_die_anywhere_leave_what_an_undisturbed_one_leaves(database):
+    command = ["-m", "tests.kill.full", f"--database={database}", *FEW_ROUNDS]
 
     ended = subprocess.run(
         [sys.executable, *command],
