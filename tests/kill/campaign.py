@@ -26,12 +26,12 @@ LOOK_SECONDS = 0.01
 PREPARE_SECONDS = 120.0
 # A worker that ends by itself with work left was told no by the provider for too long;
 # the next one goes on, but not for ever.
-MOST_GIVEN_UP = 3
+MOST_GIVEN_UP = 5
 # The list of batches stays one page long.
 ROUNDS_PER_SANDBOX = 8
 # How many workers may die at new boundaries in one round: enough, and it still ends.
 NEW_DEATHS = 60
-KINDS = ("step", "moment", "step", "pair")
+KINDS = ("step", "moment", "pair", "storm", "step", "step")
 
 
 @dataclass
@@ -39,7 +39,8 @@ class Round:
     """What one round was, and what it showed.
 
     `kind`: `undisturbed`; `step`, killed at boundaries; `moment`, at random times;
-    `pair`, at random times with two workers at once.
+    `pair`, at random times with two workers at once; `storm`, the same while the
+    provider has bad hours.
     """
 
     number: int
@@ -85,11 +86,14 @@ class Campaign:
         before = read_ledger(sandbox)
         sandbox.clear_faults()
         sandbox.faults(**workers.FAULTS)
+        if this.kind == "storm":
+            sandbox.faults(random={**workers.STORM, "seed": self.seed + this.number})
         began = time.monotonic()
         with copied(self.databases) as (name, directory):
             place = workers.Place(name, directory, sandbox.url)
             try:
                 getattr(self, f"_{this.kind}")(this, place)
+                sandbox.clear_faults()
                 ledger = read_ledger(sandbox).since(before)
                 found = examined(place)
             except NotDone as err:
@@ -131,25 +135,26 @@ class Campaign:
         planned = self._planned()
         with self._watching(this, place) as crew:
             while not crew.is_done:
-                at = planned.pop(0) if planned else None
+                at = frozenset(planned.items())
                 crew.start(Orders(spared=self._spared(crew), at=at))
                 crew.wait()
+                if crew.deaths:
+                    planned.pop(crew.deaths[-1], None)
 
-    def _planned(self) -> list[tuple[str, int]]:
-        """Boundaries to die at, one after the other: (boundary, n) for the n-th time.
+    def _planned(self) -> dict[str, int]:
+        """Boundaries to die at, each when it is reached for the n-th time.
 
-        One that is only reached after a death elsewhere comes after such a death.
+        With one that is only reached after a death elsewhere goes such a death.
         """
         names = sorted(self.reached)
         self.random.shuffle(names)
         names.sort(key=lambda name: self.killed[name])
-        planned = []
-        for name in names[: self.random.randint(1, 3)]:
+        planned = {}
+        for name in names[: self.random.randint(2, 4)]:
             if leads := self.led_by[name]:
                 (lead,) = self.random.choices(list(leads), list(leads.values()))
-                planned.append((lead, self.random.randint(1, self.usual[lead])))
-            times = self.usual[name] or 1
-            planned.append((name, self.random.randint(1, times)))
+                planned[lead] = self.random.randint(1, self.usual[lead])
+            planned[name] = self.random.randint(1, self.usual[name] or 1)
         return planned
 
     def _moment(self, this: Round, place: workers.Place) -> None:
@@ -157,6 +162,8 @@ class Campaign:
 
     def _pair(self, this: Round, place: workers.Place) -> None:
         self._at_random(this, place, at_once=2)
+
+    _storm = _pair
 
     def _at_random(self, this: Round, place: workers.Place, *, at_once: int) -> None:
         """Kill some worker every now and then; new boundaries are died at as well."""

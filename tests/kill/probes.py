@@ -36,11 +36,11 @@ ID = re.compile(r"/(file|batch)[-_][^/]+")
 class Orders:
     """When to die: at the first boundary that is not `spared` (None spares all).
 
-    Also `at` (boundary, n): the n-th time that this one is reached.
+    Also `at` one of these (boundary, n): the n-th time that it is reached.
     """
 
     spared: frozenset[str] | None = None
-    at: tuple[str, int] | None = None
+    at: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass
@@ -58,9 +58,8 @@ class Probes:
         self.reached[name] += 1
         os.write(self.report, f"{name}\n".encode())
         spared = self.orders.spared
-        if (spared is not None and name not in spared) or (
-            self.orders.at == (name, self.reached[name])
-        ):
+        is_new = spared is not None and name not in spared
+        if is_new or (name, self.reached[name]) in self.orders.at:
             self._die()
 
     def _die(self) -> NoReturn:

@@ -102,6 +102,26 @@ FAULTS: dict[str, Any] = {
     "duplicate_lines": 0.1,
     "garbage_lines": 0.05,
 }
+# A provider's bad hours, which spoil requests and leave results alone.
+STORM: dict[str, Any] = {
+    "rate": 0.05,
+    "names": [
+        "http_429",
+        "http_500",
+        "http_502",
+        "http_503",
+        "reset",
+        "lost_upload_answer",
+        "invisible_file",
+        "lost_delete_answer",
+        "cut_download",
+        "cut_download_unannounced",
+        "lost_create_answer",
+        "late_create",
+        "late_validation",
+        "list_delay",
+    ],
+}
 
 
 def prepare() -> None:
