@@ -91,6 +91,9 @@ LETTERS = (
     "AGAIN: the last one asks once more, too.",
 )
 SKETCHES = ("harbour", "lighthouse", "fog", "rope")
+# Each letter and sketch in two languages, and a follow-up to each AGAIN; what fails is
+# FAILS, BABBLES, STORE BUG and TOO LARGE.
+ENDS = {"processing_complete": 30, "processing_failed": 8}
 
 # Decided by what a line contains, so that the same items end the same in every round;
 # what else happens leaves no trace in the end.
