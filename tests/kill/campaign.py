@@ -53,8 +53,7 @@ class Round:
 
 @dataclass
 class Campaign:
-    """All rounds, and what is known of the boundaries: how often each was reached, and
-    how many workers died there."""
+    """All rounds, and how often each boundary was reached and died at."""
 
     databases: Databases
     seed: int
