@@ -61,7 +61,8 @@ def answer(sandbox: "Sandbox", request: Request) -> Reply:
     if not (sandbox.responder.any_model or models.is_known(model)):
         raise _no_such_model(model)
     count, _ = tokens.input_tokens(endpoint, body)
-    change = change_of_answer(sandbox.faults, 0, str(zlib.crc32(orjson.dumps(body))))
+    sent = orjson.dumps(body)
+    change = change_of_answer(sandbox.faults, 0, str(zlib.crc32(sent)), sent)
     outcome = sandbox.responder.respond(
         endpoint, body, input_tokens=count, change=change
     )

@@ -4,7 +4,9 @@ A fault is set to `true` (always), to a number or to an object of options, and t
 back with `false`, `null` or 0. Every fault knows the options `times` (how often it
 strikes before it switches itself off) and `rate` (share of the occasions, 0 to 1); a
 fault of requests also `on` (operations it is limited to, as `batches.create`), a fault
-of lines also `custom_ids`. A bare number is the option named in `main`.
+of lines also `custom_ids` and `containing` (a text that stands in the request's line:
+the same requests are struck in whatever batch they come). A bare number is the option
+named in `main`.
 """
 
 import hashlib
@@ -302,7 +304,9 @@ class Faults:
         """Whether any fault of lines is on; spares asking for each of 50,000 lines."""
         return self._line_faults_on
 
-    def strikes_line(self, name: str, batch: int, custom_id: str) -> Options | None:
+    def strikes_line(
+        self, name: str, batch: int, custom_id: str, request: bytes
+    ) -> Options | None:
         """Whether the fault happens to this line of the batch with this sequence.
 
         The same seed, sequence and custom_id always give the same answer, whatever the
@@ -321,6 +325,8 @@ class Faults:
                 return None
             wanted = options.get("custom_ids")
             if wanted is not None and custom_id not in wanted:
+                return None
+            if options.get("containing", "").encode() not in request:
                 return None
             rate = options.get("rate", 1)
             if rate < 1 and _dice(f"{seed} {name} {batch} {custom_id}") >= rate:
@@ -385,7 +391,7 @@ def _options(name: str, value: Any) -> Options | None:
         *known,
         kind.main,
         "rate",
-        "on" if name not in LINE_FAULTS else "custom_ids",
+        *(("custom_ids", "containing") if name in LINE_FAULTS else ("on",)),
     }
     if name == "token_limit":
         allowed.add("models")
@@ -412,7 +418,11 @@ def _options(name: str, value: Any) -> Options | None:
             raise FaultError(
                 f"Fault {name}: {option} is a number of 0 or more, not {number!r}."
             )
-    if "custom_ids" in given:
+    if not isinstance(given.get("containing", ""), str):
+        raise FaultError(
+            f"Fault {name}: containing is a text, not {given['containing']!r}."
+        )
+    if given.keys() & {"custom_ids", "containing"}:
         given = {"rate": 1, **given}  # those that are named, not a share of them
     return {**known, **given}
 

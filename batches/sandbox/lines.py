@@ -91,7 +91,7 @@ class LineWriter:
 
     # --- faults -----------------------------------------------------------------------
 
-    def failure(self, custom_id: str) -> Outcome | None:
+    def failure(self, custom_id: str, request: bytes) -> Outcome | None:
         """How a line fails without being answered, if a fault says so."""
         self._begun += 1
         gone = self.faults.on("quota_gone")
@@ -99,33 +99,35 @@ class LineWriter:
             return Outcome(429, INSUFFICIENT_QUOTA)
         if not self.faults.touch_lines:
             return None
-        if self._strikes("status_code_0", custom_id) is not None:
+        if self._strikes("status_code_0", custom_id, request) is not None:
             return Outcome(0, {})
         for name in ("all_lines_fail", "failed_lines"):
-            fault = self._strikes(name, custom_id)
+            fault = self._strikes(name, custom_id, request)
             if fault is not None:
                 status = int(fault["status"])
                 return Outcome(status, LINE_FAILURES.get(status, LINE_FAILURES[500]))
         return None
 
-    def change(self, custom_id: str) -> Change | None:
-        return change_of_answer(self.faults, self.seq, custom_id)
+    def change(self, custom_id: str, request: bytes) -> Change | None:
+        return change_of_answer(self.faults, self.seq, custom_id, request)
 
-    def _strikes(self, name: str, custom_id: str) -> dict[str, Any] | None:
-        return self.faults.strikes_line(name, self.seq, custom_id)
+    def _strikes(
+        self, name: str, custom_id: str, request: bytes
+    ) -> dict[str, Any] | None:
+        return self.faults.strikes_line(name, self.seq, custom_id, request)
 
     # --- writing ----------------------------------------------------------------------
 
-    def lines(self, custom_id: str, outcome: Outcome) -> list[bytes]:
+    def lines(self, custom_id: str, request: bytes, outcome: Outcome) -> list[bytes]:
         """The lines that an outcome appears as: one, or what the faults make of it."""
         if not self.faults.touch_lines:
             return [self._line(custom_id, outcome)]
-        fault = self._strikes("oversized_lines", custom_id)
+        fault = self._strikes("oversized_lines", custom_id, request)
         if fault is not None:
             body = {**outcome.body, "padding": "x" * int(fault["bytes"])}
             outcome = replace(outcome, body=body)
         written = self._line(custom_id, outcome)
-        if self._strikes("missing_lines", custom_id) is not None:
+        if self._strikes("missing_lines", custom_id, request) is not None:
             return []
         if b"\\u2028\\u2029" in written and (
             self.faults.on("raw_separators") or self.faults.on("random")
@@ -133,11 +135,11 @@ class LineWriter:
             for raw, escaped in RAW:
                 written = written.replace(escaped, raw)
         lines = [written]
-        if self._strikes("duplicate_lines", custom_id) is not None:
+        if self._strikes("duplicate_lines", custom_id, request) is not None:
             lines.append(written)
-        if self._strikes("unknown_lines", custom_id) is not None:
+        if self._strikes("unknown_lines", custom_id, request) is not None:
             lines.append(self._line(hex_id("unknown-"), outcome))
-        if self._strikes("garbage_lines", custom_id) is not None:
+        if self._strikes("garbage_lines", custom_id, request) is not None:
             lines.append(written[: len(written) // 2] + self.line_end)
             lines.append(b"\xff\xfe not JSON \x00" + self.line_end)
         return lines
@@ -164,12 +166,14 @@ class LineWriter:
 # --- what a fault makes of an answer --------------------------------------------------
 
 
-def change_of_answer(faults: Faults, batch: int, custom_id: str) -> Change | None:
+def change_of_answer(
+    faults: Faults, batch: int, custom_id: str, request: bytes
+) -> Change | None:
     """The hand that a fault lays on this answer, if any does; batch 0 is no batch."""
     if not faults.touch_lines:
         return None
     for name, change in CHANGES.items():
-        if faults.strikes_line(name, batch, custom_id) is not None:
+        if faults.strikes_line(name, batch, custom_id, request) is not None:
             return change
     return None
 

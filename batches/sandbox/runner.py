@@ -336,7 +336,7 @@ class BatchRun:
         request = orjson.loads(raw)
         body = request["body"]
         custom_id = request["custom_id"]
-        failure = writer.failure(custom_id)
+        failure = writer.failure(custom_id, raw)
         if failure is None:
             opening = tokens.cacheable_tokens(self.lines.openings[number])
             cached = writer.cached_tokens(opening, body)
@@ -345,22 +345,23 @@ class BatchRun:
                 body,
                 input_tokens=self.lines.tokens[number],
                 cached_tokens=cached,
-                change=writer.change(custom_id),
+                change=writer.change(custom_id, raw),
             )
         else:
             outcome = failure
-        self._settle_outcome(number + 1, custom_id, outcome, writer, settled)
+        self._settle_outcome(number + 1, custom_id, raw, outcome, writer, settled)
 
     def _settle_outcome(
         self,
         line: int,
         custom_id: str,
+        request: bytes,
         outcome: Outcome,
         writer: LineWriter,
         settled: Settled,
     ) -> None:
         into = settled.output if outcome.status in WRITTEN_AS_OUTPUT else settled.errors
-        into.extend(writer.lines(custom_id, outcome))
+        into.extend(writer.lines(custom_id, request, outcome))
         usage = outcome.usage
         settled.rows.append(
             FinishedLine(

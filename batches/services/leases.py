@@ -29,13 +29,19 @@ def holder_name() -> str:
 
 
 def is_provably_gone(holder: str) -> bool:
-    """Whether a holder was a process of this host that runs no more."""
+    """Whether a holder was a process of this host that runs no more.
+
+    One that was killed and that its parent has not noticed yet runs no more, too.
+    """
     host, _, rest = holder.partition(":")
     pid, _, started = rest.partition(":")
     if host != socket.gethostname()[:60] or not pid.isdigit():
         return False
     try:
-        return int(psutil.Process(int(pid)).create_time()) != int(started or 0)
+        process = psutil.Process(int(pid))
+        # The kernel's idea of when it booted, which this is told from, moves a little.
+        is_another = abs(int(process.create_time()) - int(started or 0)) > 1
+        return is_another or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 

@@ -71,6 +71,24 @@ def test_some_lines_fail_with_the_status_asked_for(sandbox, client):
     assert batch.request_counts.completed == 19
 
 
+def test_lines_of_one_content_fail_in_every_batch(sandbox, client):
+    sandbox.faults(failed_lines={"containing": "wolf", "status": 500})
+    lines = [chat_line("1", "a sheep"), chat_line("2", "a wolf"), chat_line("3")]
+    again = [chat_line("7", "a wolf"), chat_line("8", "a sheep")]
+
+    failed = [
+        [line["custom_id"] for line in results(client, batch.error_file_id)]
+        for batch in (run(client, lines), run(client, again))
+    ]
+
+    assert failed == [["2"], ["7"]]
+
+
+def test_what_a_line_contains_is_a_text(sandbox):
+    with pytest.raises(ValueError, match="containing is a text, not 5"):
+        sandbox.faults(failed_lines={"containing": 5})
+
+
 def test_a_status_code_of_0_stands_in_the_output_file(sandbox, client):
     """Provider facts 4: status_code 0 was seen where no failure was counted."""
     sandbox.faults(status_code_0={"custom_ids": ["id-1"]})
