@@ -28,6 +28,18 @@ class LostLease(BatchError):
     code = "lost_lease"
 
 
+class SliceEnded(BatchError):
+    """The time that one task may take is over; the next goes on with the work."""
+
+    code = "slice_ended"
+
+
+class MachineTrouble(BatchError):
+    """A disk, a database or a line of ours did not do what it was asked; work waits."""
+
+    code = "machine_trouble"
+
+
 class UnknownPrice(BatchError):
     """No price is known for a model, so no work may be sent to it."""
 

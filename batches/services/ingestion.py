@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+from batches.errors import BatchError
 from batches.models import (
     BatchItem,
     BatchJob,
@@ -31,7 +32,7 @@ from batches.providers.pricing import Rate, batch_rate
 from batches.providers.registry import get_provider, is_sandbox
 from batches.providers.result_lines import NOT_EXECUTED, ResultLine, read_line
 from batches.services.bulk import one_of
-from batches.services.leases import held, renew
+from batches.services.leases import Slice, renew, worked_on
 from batches.services.lifecycle import update_job
 from batches.services.outcomes import (
     OpenHere,
@@ -42,7 +43,7 @@ from batches.services.outcomes import (
 )
 from batches.services.polling import retry_time
 from batches.services.settlement import end_job, settle_unanswered
-from batches.services.spool import job_dir
+from batches.services.spool import job_dir, remove_parts
 from batches.states import AttemptOutcome, FileKind, Intent, JobStatus, StrayKind
 from batches.workloads import Answer, Workload, get_workload
 
@@ -81,12 +82,13 @@ class Chunk:
 def ingest_jobs(*, now: datetime) -> int:
     """Read the results of every job that has them; returns how many jobs ended.
 
-    Raises the last ProviderError where a file could not be had; that job waits.
+    Raises the last trouble, such as a ProviderError where a file could not be had; that
+    job waits.
     """
     ended = 0
-    trouble: ProviderError | None = None
+    trouble: list[BatchError] = []
     for job in BatchJob.objects.ready_to_ingest(now):
-        with held(job, now=now) as is_ours:
+        with worked_on(job, now=now, trouble=trouble) as is_ours:
             if not is_ours:
                 continue
             try:
@@ -96,10 +98,10 @@ def ingest_jobs(*, now: datetime) -> int:
                 update_job(
                     job, not_before=retry_time(job), waiting_reason=str(err)[:500]
                 )
-                trouble = err
+                trouble.append(err)
             ended += job.finished_at is not None
     if trouble:
-        raise trouble
+        raise trouble[-1]
     return ended
 
 
@@ -144,7 +146,10 @@ def _fetch(job: BatchJob, file_id: str) -> Path:
     path = job_dir(job) / f"{file_id}.result"
     expected = job.checkpoint_bytes if job.checkpoint_file_id == file_id else None
     if not path.exists() or (expected is not None and path.stat().st_size != expected):
-        get_provider(job.provider).download(file_id, path)
+        provider = get_provider(job.provider)
+        work = Slice(job, silence_seconds=provider.longest_silence_seconds)
+        remove_parts(job)
+        provider.download(file_id, path, on_block=work.go_on)
         renew(job)
     return path
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
+from batches.errors import BatchError
 from batches.models import BatchJob
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider, is_sandbox
-from batches.services.leases import held
+from batches.services.leases import worked_on
 from batches.services.lifecycle import move_job, update_job
 from batches.services.settlement import refuse_job
 from batches.signals import announce
@@ -63,12 +64,12 @@ def poll_jobs(*, now: datetime) -> int:
     """Ask for every job that is due; returns how many moved.
 
     One job's trouble is logged on its row and does not keep the others; the last
-    ProviderError is raised when all were asked.
+    trouble is raised when all were asked.
     """
     moved = 0
-    trouble: ProviderError | None = None
+    trouble: list[BatchError] = []
     for job in BatchJob.objects.due_for_poll(now):
-        with held(job, now=now) as is_ours:
+        with worked_on(job, now=now, trouble=trouble) as is_ours:
             if not is_ours:
                 continue
             before = job.status
@@ -79,10 +80,10 @@ def poll_jobs(*, now: datetime) -> int:
                 update_job(
                     job, next_poll_at=retry_time(job), waiting_reason=str(err)[:500]
                 )
-                trouble = err
+                trouble.append(err)
             moved += job.status != before
     if trouble:
-        raise trouble
+        raise trouble[-1]
     return moved
 
 

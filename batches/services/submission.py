@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from batches import config
-from batches.errors import LostLease
+from batches.errors import BatchError, LostLease, MachineTrouble, SliceEnded
 from batches.models import BatchJob
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider
 from batches.services.events import record_event
 from batches.services.installation import installation_id
-from batches.services.leases import held, renew
+from batches.services.leases import Slice, worked_on
 from batches.services.lifecycle import move_job, update_job
 from batches.services.polling import poll_time, retry_time
 from batches.services.settlement import cancel_unsent, refuse_job
@@ -45,22 +45,22 @@ PASSING = frozenset({401, 403, 429})
 def submit_jobs(*, now: datetime) -> int:
     """Take every job that is due a step further; returns how many reached the provider.
 
-    Raises the last ProviderError where a provider could not be reached, after all jobs
-    were tried; the jobs wait.
+    Raises the last trouble, such as a ProviderError where a provider could not be
+    reached, after all jobs were tried; the jobs wait.
     """
     sent = 0
-    trouble: ProviderError | None = None
+    trouble: list[BatchError] = []
     for job in BatchJob.objects.ready_to_submit(now):
-        with held(job, now=now) as is_ours:
+        with worked_on(job, now=now, trouble=trouble) as is_ours:
             if not is_ours:
                 continue
             try:
                 submit_job(job)
             except ProviderError as err:
-                trouble = err
+                trouble.append(err)
             sent += job.status == JobStatus.VALIDATING
     if trouble:
-        raise trouble
+        raise trouble[-1]
     return sent
 
 
@@ -100,9 +100,16 @@ def _submit(job: BatchJob, provider: "BatchProvider") -> None:
 
 
 def _upload(job: BatchJob, provider: "BatchProvider") -> None:
-    path = write_input_file(job)
-    renew(job)
-    file_id = provider.upload(path, _file_name(job))
+    work = Slice(job, silence_seconds=provider.longest_silence_seconds)
+    path = write_input_file(job, on_block=work.go_on)
+    try:
+        file_id = provider.upload(path, _file_name(job), on_block=work.go_on)
+    except SliceEnded as end:
+        raise MachineTrouble(
+            f"{end} The upload of {path.stat().st_size:,} bytes began too late or went "
+            "too slowly, and begins anew. If that repeats, run `manage.py "
+            "process_batches`, which may take longer than a worker's task."
+        ) from end
     try:
         update_job(job, input_file_id=file_id)
     except LostLease:
