@@ -28,6 +28,19 @@ class LostLease(BatchError):
     code = "lost_lease"
 
 
+class SubjectGone(BatchError):
+    """Rows that answers are for were deleted meanwhile: {item id: what is gone}.
+
+    A workload raises it out of `store`; these items end failed, the others are stored.
+    """
+
+    code = "subject_gone"
+
+    def __init__(self, gone: dict[int, str]) -> None:
+        super().__init__(f"{len(gone)} of these subjects were deleted meanwhile.")
+        self.gone = gone
+
+
 class SliceEnded(BatchError):
     """The time that one task may take is over; the next goes on with the work."""
 

@@ -29,7 +29,6 @@ from batches.providers.errors import (
     ProviderUnreachable,
 )
 
-BLOCK_BYTES = 256 * 1024
 CONNECT_TIMEOUT_SECONDS = 5
 # A file may take as long as a slow line needs, as far as its caller's slice goes; what
 # is bounded here is the silence between two blocks, and that between the last block of
@@ -239,6 +238,7 @@ class BatchProvider:
                     "bytes; it is downloaded again."
                 )
             part.replace(to)
+            kept.unlink(missing_ok=True)
         except (SliceEnded, _Broken):
             part.replace(kept)
             raise
@@ -288,7 +288,9 @@ class BatchProvider:
             is_sound = answer.headers.get("content-length") == str(left)
             with part.open("ab" if goes_on else "wb") as out:
                 try:
-                    for block in answer.iter_bytes(BLOCK_BYTES):
+                    # As the blocks come: gathered into larger ones, a slow line would
+                    # keep the lease and the end of the slice waiting.
+                    for block in answer.iter_bytes():
                         on_block()
                         out.write(block)
                 except httpx2.HTTPError as err:

@@ -156,7 +156,7 @@ def worked_on(
 def _put_aside(job: BatchJob, err: Exception) -> BatchError:
     """Write on a job's row what it waits for and when it is tried again."""
     told = err if isinstance(err, BatchError) else MachineTrouble(_in_words(err))
-    log.warning("[Batch Worker] Job %d waits: %s", job.pk, told, exc_info=err)
+    log.warning("[Batch Worker] Job %d waits: %s", job.pk, told)
     connection.close_if_unusable_or_obsolete()
     epoch = job.lease_epoch
     try:

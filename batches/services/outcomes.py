@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, QuerySet
 
+from batches.errors import SubjectGone
 from batches.models import (
     BatchItem,
     BatchJob,
@@ -165,12 +166,32 @@ def _store(workload: Workload, won: Sequence[Outcome]) -> list[FollowUp]:
             return workload.store([o.verdict for o in applied if o.verdict])
     except (OperationalError, InterfaceError):
         raise  # the database is away: nothing of the chunk is lost, it comes again
+    except SubjectGone as err:
+        rest = [outcome for outcome in applied if outcome.item_id not in err.gone]
+        if len(rest) == len(applied):
+            raise
+        for outcome in applied:
+            if outcome.item_id in err.gone:
+                _fail_without_subject(outcome, err.gone[outcome.item_id])
+        return _store(workload, rest)
     except Exception as err:
         if len(applied) > 1:
             half = len(applied) // 2
             return _store(workload, applied[:half]) + _store(workload, applied[half:])
         fail_with_bug(applied[0], workload, err)
         return []
+
+
+def _fail_without_subject(outcome: Outcome, subject: str) -> None:
+    """End an item whose subject was deleted while it was in flight; it is kept."""
+    outcome.outcome = AttemptOutcome.FAILED
+    outcome.error_code = SubjectGone.code
+    outcome.error_message = (
+        f"{subject} was deleted while its answer was on the way. The answer is kept: "
+        "bring the row back under the same key and apply it again with `manage.py "
+        "reapply`, or leave it."
+    )
+    outcome.verdict = None
 
 
 def fail_with_bug(outcome: Outcome, workload: Workload, err: Exception) -> None:
