@@ -157,7 +157,8 @@ def _put_aside(job: BatchJob, err: Exception) -> BatchError:
     """Write on a job's row what it waits for and when it is tried again."""
     told = err if isinstance(err, BatchError) else MachineTrouble(_in_words(err))
     log.warning("[Batch Worker] Job %d waits: %s", job.pk, told)
-    connection.close_if_unusable_or_obsolete()
+    if isinstance(err, DatabaseError) and not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()  # the next query connects anew
     epoch = job.lease_epoch
     try:
         # What was rolled back may still stand in the object.
