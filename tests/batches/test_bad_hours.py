@@ -399,6 +399,35 @@ def ledger_of(address: str) -> dict:
         return dict(json.load(answer))
 
 
+# --- a job that no one can work on ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run", "status", "changes", "said"),
+    [
+        (submit_jobs, JobStatus.PENDING, {"provider": "nobody"}, "No provider is"),
+        (poll_jobs, JobStatus.VALIDATING, {"provider": "nobody"}, "No provider is"),
+        (ingest_jobs, JobStatus.COMPLETED, {"workload": "removed"}, "removed"),
+    ],
+)
+def test_a_job_that_is_not_understood_waits_and_keeps_nobody(
+    sandbox, run, status, changes, said
+):
+    strange = make_job(1, status=status, **changes)
+    good = make_job(2)
+    while good.finished_at is None:
+        for other in STAGES:
+            assert (said in stage(other)) <= (other is run)
+        good.refresh_from_db()
+
+    strange.refresh_from_db()
+    assert strange.status == status
+    assert said in strange.waiting_reason
+    assert strange.waiting_reason in notes(strange)
+    assert (strange.next_poll_at or strange.not_before) > timezone.now()
+    assert good.items_complete == 2
+
+
 # --- the clock ------------------------------------------------------------------------
 
 JUMPS = [timedelta(hours=1), timedelta(days=1), timedelta(days=4_000)]

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from batches.errors import BatchError, LostLease, SliceEnded
 from batches.models import BatchJob, ItemRequest, OpenItem
@@ -28,6 +29,7 @@ from batches.services.recount import recount
 from batches.services.spool import job_dir
 from batches.services.submission import _upload, submit_jobs
 from batches.states import JobStatus
+from batches.tasks import tick
 from tests.driving import work_off
 from tests.factories import make_job
 from tests.gallery.models import Caption
@@ -277,6 +279,16 @@ def test_no_job_is_begun_when_the_slice_is_over(sandbox):
 
     job.refresh_from_db()
     assert (job.status, job.lease_epoch) == (JobStatus.PENDING, 0)
+
+
+def test_a_task_whose_slice_is_over_asks_for_the_next_one(sandbox, settings):
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "timeout": 0}
+    make_job(1)
+    OrmQ.objects.all().delete()
+
+    assert tick("submit") == "0 sent"
+
+    assert [queued.task["args"] for queued in OrmQ.objects.all()] == [("submit",)]
 
 
 def test_a_download_goes_on_in_the_next_slice_where_it_stopped(sandbox, settings):
