@@ -115,11 +115,14 @@ def full_disk(after_bytes: int = 0) -> Iterator[None]:
 def read_only(folder: Path) -> Iterator[None]:
     """This process may read a folder and not write to it, also where it is root's."""
     user = os.geteuid()
-    modes = {path: path.stat().st_mode for path in (folder, *folder.parents)}
+    modes = {folder: folder.stat().st_mode}
     try:
-        if user == 0:  # whom no mode keeps out
+        if user == 0:  # whom no mode keeps out: be another, who may pass, and look
             for path in folder.parents:
-                path.chmod(modes[path] | 0o001)
+                mode = path.stat().st_mode
+                if not mode & 0o001:
+                    modes[path] = mode
+                    path.chmod(mode | 0o001)
             os.seteuid(NOBODY)
         else:
             folder.chmod(0o555)
@@ -128,5 +131,4 @@ def read_only(folder: Path) -> Iterator[None]:
         if user == 0:
             os.seteuid(0)
         for path, mode in modes.items():
-            if path.stat().st_mode != mode:
-                path.chmod(mode)
+            path.chmod(mode)

@@ -278,8 +278,9 @@ class BatchProvider:
             if goes_on:
                 wanted = f"bytes {start}-{expected - 1}/{expected}"
                 sent = answer.headers.get("content-range")
-                kept.rename(part)
-                if sent != wanted or part.stat().st_size != start:
+                if start:
+                    kept.rename(part)
+                if sent != wanted or (start and part.stat().st_size != start):
                     raise IncompleteDownload(
                         f"Asked for {wanted} of file {file_id}, {self.key} sent "
                         f"{sent}; it is downloaded again from its beginning."
@@ -328,10 +329,15 @@ class BatchProvider:
 
     def _unreachable(self, cause: BaseException) -> str:
         if certificate := _certificate_trouble(cause):
+            advice = (
+                "The sandbox speaks plain HTTP: SANDBOX_URL begins with http://."
+                if self.is_sandbox
+                else "Check OPENAI_BASE_URL; where the certificate is one of your own, "
+                "name its authority's file in SSL_CERT_FILE."
+            )
             return (
                 f"{self.base_url} shows a certificate that is not trusted "
-                f"({certificate}). Nothing was sent. Check the address; where its "
-                "certificate is your own, name its authority in SSL_CERT_FILE."
+                f"({certificate}). Nothing was sent. {advice}"
             )
         if self.is_sandbox:
             return (
