@@ -34,6 +34,31 @@ class HeldBack(BatchError):
     code = "held"
 
 
+class SubjectGone(BatchError):
+    """Rows that answers are for were deleted meanwhile: {item id: what is gone}.
+
+    A workload raises it out of `store`; these items end failed, the others are stored.
+    """
+
+    code = "subject_gone"
+
+    def __init__(self, gone: dict[int, str]) -> None:
+        super().__init__(f"{len(gone)} of these subjects were deleted meanwhile.")
+        self.gone = gone
+
+
+class SliceEnded(BatchError):
+    """The time that one task may take is over; the next goes on with the work."""
+
+    code = "slice_ended"
+
+
+class MachineTrouble(BatchError):
+    """A disk, a database or a line of ours did not do what it was asked; work waits."""
+
+    code = "machine_trouble"
+
+
 class UnknownPrice(BatchError):
     """No price is known for a model, so no work may be sent to it."""
 

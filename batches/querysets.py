@@ -1,6 +1,6 @@
 """The query vocabulary: reads only, each with a name."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
@@ -13,6 +13,18 @@ from batches.states import (
     TO_SUBMIT,
     JobStatus,
 )
+
+# No wait of a job is as long: one that seems so was set by a clock that went back.
+LONGEST_WAIT = timedelta(hours=6)
+
+
+def _has_come(field: str, now: datetime) -> Q:
+    """Whether the time in a column is there, or none is set."""
+    return (
+        Q(**{f"{field}__isnull": True})
+        | Q(**{f"{field}__lte": now})
+        | Q(**{f"{field}__gt": now + LONGEST_WAIT})
+    )
 
 
 class RunQuerySet(models.QuerySet[Any]):
@@ -45,16 +57,13 @@ class BatchJobQuerySet(models.QuerySet[Any]):
 
     def ready_to_submit(self, now: datetime) -> Self:
         """Jobs to send, or whose sending was interrupted, oldest first."""
-        return self.filter(
-            Q(not_before__isnull=True) | Q(not_before__lte=now), status__in=TO_SUBMIT
-        ).order_by("pk")
+        return self.filter(_has_come("not_before", now), status__in=TO_SUBMIT).order_by(
+            "pk"
+        )
 
     def due_for_poll(self, now: datetime) -> Self:
         """Jobs at the provider whose poll time has come, longest overdue first."""
-        due = self.filter(
-            Q(next_poll_at__isnull=True) | Q(next_poll_at__lte=now),
-            status__in=AT_PROVIDER,
-        )
+        due = self.filter(_has_come("next_poll_at", now), status__in=AT_PROVIDER)
         return due.order_by("next_poll_at", "pk")
 
     def abandoned_to_look_after(self, now: datetime, *, since: datetime) -> Self:
@@ -66,8 +75,7 @@ class BatchJobQuerySet(models.QuerySet[Any]):
     def ready_to_ingest(self, now: datetime) -> Self:
         """Jobs whose results are at the provider and not all in, oldest first."""
         return self.filter(
-            Q(not_before__isnull=True) | Q(not_before__lte=now),
-            status=JobStatus.COMPLETED,
+            _has_come("not_before", now), status=JobStatus.COMPLETED
         ).order_by("pk")
 
     def with_files_left(self) -> Self:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
@@ -22,6 +23,7 @@ from batches.services.bundling import bundle
 from batches.services.collection import collect_runs, start_run
 from batches.services.holds import probe_keys
 from batches.services.ingestion import ingest_jobs
+from batches.services.leases import is_slice_over, one_slice
 from batches.services.pipeline import process_once
 from batches.services.polling import poll_jobs
 from batches.services.reconciliation import clean_up, reconcile
@@ -31,6 +33,9 @@ from batches.states import AT_PROVIDER, Trigger
 log = logging.getLogger(__name__)
 
 TICK = "batches.tasks.tick"
+# Of the worker's `timeout`, which ends a task by force: long work ends itself before,
+# and the rest is left for the calls that are under way then.
+SLICE_SHARE = 0.5
 # A sandbox answers in seconds, so its jobs are polled in one tick until one moves, for
 # at most so long: far below the worker's `timeout`.
 POLL_SLICE_SECONDS = 20.0
@@ -56,12 +61,16 @@ def tick(stage: str, **_: Any) -> str:
     is_on, run = stages[stage]
     if not is_on():
         return "switched off"
-    try:
-        return run()
-    except BatchError as err:
-        # It stands on the job or run that waits; the schedules come again.
-        log.warning("[Batch Worker] %s: %s", stage, err)
-        return str(err)
+    with one_slice(settings.Q_CLUSTER["timeout"] * SLICE_SHARE):
+        try:
+            return run()
+        except BatchError as err:
+            # It stands on the job or run that waits; the schedules come again.
+            log.warning("[Batch Worker] %s: %s", stage, err)
+            return str(err)
+        finally:
+            if is_slice_over():
+                request_tick(stage)
 
 
 def run_nightly(workload: str, *, due: str) -> str:

@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
-FROZEN_SECONDS = 60.0  # a task that no worker took for so long: the cluster hangs
+# A task that no worker took for so long: the cluster hangs. All workers may rightly be
+# at tasks of their full length, as with files of 200 MB on a slow line.
+FROZEN_SECONDS = settings.Q_CLUSTER["timeout"] + 60.0
 STOP_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 10.0
 STABLE_SECONDS = 30.0

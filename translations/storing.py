@@ -12,6 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.utils import timezone
 
 from batches import config
+from batches.errors import SubjectGone
 from batches.services.bulk import insert_rows, reserve_keys, update_rows
 from batches.workloads import Answer
 from translations.judging import Judged, check_whole, pretended
@@ -88,8 +89,10 @@ def store_judged(results: Sequence[tuple[Answer, Judged]]) -> None:
     """Store parts and whole texts; a text whose last part came becomes a version.
 
     Whether it is published at once is for TRANSLATION_PUBLISH to say; what a person
-    keeps is never replaced, the new version waits beside it.
+    keeps is never replaced, the new version waits beside it. Raises SubjectGone where
+    rows were deleted meanwhile; nothing is stored then.
     """
+    _check_subjects([answer for answer, _ in results])
     now = timezone.now()
     units = _locked_units(results, now)
     new = []
@@ -192,6 +195,29 @@ def _check_anew(same: Sequence[NewVersion], now: datetime) -> None:
         [(version.key, *_checked(version)) for version in same],
     )
     update_rows(Translation, UNIT_FIELDS, published)
+
+
+def _check_subjects(answers: Sequence[Answer]) -> None:
+    """Raises SubjectGone for those of these answers whose row is not there."""
+    by_kind: dict[int, set[str]] = {}
+    for answer in answers:
+        by_kind.setdefault(answer.content_type_id, set()).add(answer.object_id)
+    there = set()
+    names = {}
+    for kind, object_ids in by_kind.items():
+        content_type = ContentType.objects.get_for_id(kind)
+        names[kind] = content_type.name.capitalize()
+        if model := content_type.model_class():
+            rows = model._default_manager.filter(pk__in=object_ids)
+            keys = rows.values_list("pk", flat=True)
+            there |= {(kind, str(key)) for key in keys}
+    gone = {
+        answer.item_id: f"{names[answer.content_type_id]} {answer.object_id}"
+        for answer in answers
+        if (answer.content_type_id, answer.object_id) not in there
+    }
+    if gone:
+        raise SubjectGone(gone)
 
 
 def _unit_key(answer: Answer, judged: Judged) -> UnitKey:

@@ -26,8 +26,12 @@ def ingest() -> None:
     ingest_jobs(now=timezone.now())
 
 
+def on_block() -> None:
+    """Nobody else wants the job: there is no lease to keep."""
+
+
 def write_file(job_id: int) -> None:
-    write_input_file(BatchJob.objects.get(pk=job_id))
+    write_input_file(BatchJob.objects.get(pk=job_id), on_block=on_block)
 
 
 def collect(run_id: int) -> None:

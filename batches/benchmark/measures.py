@@ -12,7 +12,7 @@ from django.db.models import Count, Sum
 from django.test.utils import override_settings
 from django.utils import timezone
 
-from batches.benchmark import data, floors, subjects, tables
+from batches.benchmark import data, errands, floors, subjects, tables
 from batches.benchmark.bench import ROUNDS, Bench, Round, check_ingested, only_job
 from batches.benchmark.memory import growth_mb
 from batches.benchmark.meter import Spent, best, measure
@@ -160,8 +160,8 @@ def creating_file(bench: Bench, key: str) -> list[Result]:
     for number in range(1, ROUNDS + 1):
         bench.say(f"{key}: round {number} of {ROUNDS}")
         floor.append(measure(floors.read_requests))
-        written.append(measure(lambda: write_input_file(job)))
-    path = write_input_file(job)
+        written.append(measure(lambda: errands.write_file(job.pk)))
+    path = write_input_file(job, on_block=errands.on_block)
     size_mb = path.stat().st_size / 1e6
     result = ratio(key, best(written), best(floor))
     result.details["file_mb"] = round(size_mb, 1)
@@ -408,7 +408,7 @@ def inserting(bench: Bench, key: str) -> list[Result]:
     """
     name, _ = bench.job
     tables.put_back(name)
-    path = write_input_file(BatchJob.objects.get())
+    path = write_input_file(BatchJob.objects.get(), on_block=errands.on_block)
     pages = list(data.new_items(bench.lines))
     floor, inserted = [], []
     for number in range(1, ROUNDS + 1):

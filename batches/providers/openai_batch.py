@@ -7,29 +7,38 @@ repeats POSTs by itself, so calls that cost money go out with retries off; it re
 an error of the HTTP library, not of the client.
 """
 
+import io
 import json
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import httpx2
 import openai
 
+from batches.errors import SliceEnded
 from batches.providers.errors import (
     IncompleteDownload,
     ProviderError,
     ProviderUnreachable,
 )
 
-BLOCK_BYTES = 256 * 1024
 CONNECT_TIMEOUT_SECONDS = 5
-# A result file is read in one call that may take as long as a slow line needs; what is
-# bounded is the silence between two blocks.
+# A file may take as long as a slow line needs, as far as its caller's slice goes; what
+# is bounded here is the silence between two blocks, and that between the last block of
+# an upload and its answer. PROVIDER_TIMEOUT_SECONDS is for the small calls.
+STALL_SECONDS = 60
+UPLOAD_ANSWER_SECONDS = 120
 INPUT_FILE_LIFETIME_SECONDS = 30 * 24 * 3600
+
+# What a server says to whoever asks for a part of a file that it cannot give.
+REFUSES_THE_REST = frozenset({400, 412, 416})
 
 # What a person can do about a refusal, by the provider's code or the HTTP status.
 ADVICE = {
@@ -79,12 +88,33 @@ class RemoteFile:
     purpose: str
 
 
+class _Broken(ProviderError):
+    """A download broke off; what came of it is the file's true beginning."""
+
+    code = "incomplete_download"
+
+
+class _WatchedFile(io.BufferedReader):
+    """A file to send, which says before each block that it is about to go out."""
+
+    def __init__(self, path: Path, on_block: Callable[[], None]) -> None:
+        super().__init__(io.FileIO(path))
+        self._on_block = on_block
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._on_block()
+        return super().read(size)
+
+
 class BatchProvider:
     """One provider, under the key that items and jobs keep for life.
 
     Every method raises ProviderError, and nothing else, when the provider does not do
-    what it is asked.
+    what it is asked. Transfers call `on_block` before every block; what that raises
+    stops them, and comes out as it is.
     """
+
+    longest_silence_seconds = float(max(STALL_SECONDS, UPLOAD_ANSWER_SECONDS))
 
     def __init__(
         self,
@@ -118,9 +148,12 @@ class BatchProvider:
         with self._told():
             self._once.models.list()
 
-    def upload(self, path: Path, name: str) -> str:
+    def upload(self, path: Path, name: str, *, on_block: Callable[[], None]) -> str:
         """Send a batch input file under `name`, streamed; return its id."""
-        with self._told(), path.open("rb") as file:
+        patience = httpx2.Timeout(
+            STALL_SECONDS, connect=CONNECT_TIMEOUT_SECONDS, read=UPLOAD_ANSWER_SECONDS
+        )
+        with _WatchedFile(path, on_block) as file, self._told():
             answer = self._once.files.create(
                 file=(name, file),
                 purpose="batch",
@@ -128,6 +161,7 @@ class BatchProvider:
                     "anchor": "created_at",
                     "seconds": INPUT_FILE_LIFETIME_SECONDS,
                 },
+                timeout=patience,
             )
             return self._text(answer.id, "an id for the uploaded file")
 
@@ -183,46 +217,93 @@ class BatchProvider:
             if not err.is_not_found:
                 raise
 
-    def download(self, file_id: str, to: Path) -> int:
+    def download(self, file_id: str, to: Path, *, on_block: Callable[[], None]) -> int:
         """Stream a file to disk and return its length in bytes.
 
-        `to` appears whole or not at all. Raises IncompleteDownload when what came is
-        not as long as the provider says the file is, or has no folder to go to.
+        `to` appears whole or not at all. What came before the slice ended or the line
+        broke is kept beside it, and gone on from when it is asked for again, where the
+        provider can send the rest alone. Raises IncompleteDownload when what came is
+        not as long as the provider says the file is.
         """
         expected = self.file(file_id).bytes
-        # A name of its own: whoever held the job before may still be at the same file.
+        kept = to.with_name(f"{to.name}.kept")
+        # A name of its own: a process that lost the job may still be writing to its.
         part = to.with_name(f"{to.name}.{uuid.uuid4().hex}.part")
         try:
-            received = self._stream(file_id, part)
-            if received == expected:
-                part.replace(to)
-        except FileNotFoundError as err:
-            raise IncompleteDownload(
-                f"File {file_id} has nowhere to go: {to.parent} was removed meanwhile, "
-                "as when another process ends the job."
-            ) from err
-        if received != expected:
-            part.unlink(missing_ok=True)
-            raise IncompleteDownload(
-                f"File {file_id} came down with {received:,} of {expected:,} bytes; "
-                "it is downloaded again."
-            )
+            self._receive(file_id, part, kept, expected, on_block)
+            received = part.stat().st_size
+            if received != expected:
+                raise IncompleteDownload(
+                    f"File {file_id} came down with {received:,} of {expected:,} "
+                    "bytes; it is downloaded again."
+                )
+            part.replace(to)
+            kept.unlink(missing_ok=True)
+        except (SliceEnded, _Broken):
+            part.replace(kept)
+            raise
+        except BaseException as err:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            if isinstance(err, ProviderError) and err.status in REFUSES_THE_REST:
+                kept.unlink(missing_ok=True)
+            raise
         return received
 
-    def _stream(self, file_id: str, to: Path) -> int:
-        """Write what comes of a file, as it comes; the number of bytes."""
-        received = 0
+    def _receive(
+        self,
+        file_id: str,
+        part: Path,
+        kept: Path,
+        expected: int,
+        on_block: Callable[[], None],
+    ) -> None:
+        """Write a file into `part`: all of it, or onto what was kept of it.
+
+        Raises _Broken when the line breaks and what came can be relied on.
+        """
+        start = kept.stat().st_size if kept.exists() else 0
+        # Compressed, neither lengths nor places in the file would be those on disk.
+        headers = {"Accept-Encoding": "identity"}
+        if 0 < start < expected:
+            headers["Range"] = f"bytes={start}-"
+        patience = httpx2.Timeout(STALL_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
         with (
             self._told(),
-            to.open("wb") as out,
-            self._once.files.with_streaming_response.content(file_id) as answer,
+            self._once.files.with_streaming_response.content(
+                file_id, extra_headers=headers, timeout=patience
+            ) as answer,
         ):
-            for block in answer.iter_bytes(BLOCK_BYTES):
-                out.write(block)
-                received += len(block)
-            out.flush()
-            os.fsync(out.fileno())
-        return received
+            goes_on = answer.status_code == HTTPStatus.PARTIAL_CONTENT
+            if goes_on:
+                wanted = f"bytes {start}-{expected - 1}/{expected}"
+                sent = answer.headers.get("content-range")
+                if start:
+                    kept.rename(part)
+                if sent != wanted or (start and part.stat().st_size != start):
+                    raise IncompleteDownload(
+                        f"Asked for {wanted} of file {file_id}, {self.key} sent "
+                        f"{sent}; it is downloaded again from its beginning."
+                    )
+            left = expected - start if goes_on else expected
+            is_sound = answer.headers.get("content-length") == str(left)
+            with part.open("ab" if goes_on else "wb") as out:
+                try:
+                    # As the blocks come: gathered into larger ones, a slow line would
+                    # keep the lease and the end of the slice waiting.
+                    for block in answer.iter_bytes():
+                        on_block()
+                        out.write(block)
+                except httpx2.HTTPError as err:
+                    if not is_sound:
+                        raise
+                    raise _Broken(
+                        f"File {file_id} broke off ({err}); the rest is fetched when "
+                        "it is asked for again."
+                    ) from err
+                finally:
+                    out.flush()
+                    os.fsync(out.fileno())
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -241,12 +322,23 @@ class BatchProvider:
             ) from err
         except openai.APIConnectionError as err:
             if isinstance(err.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
-                raise ProviderUnreachable(self._unreachable()) from err
+                raise ProviderUnreachable(self._unreachable(err.__cause__)) from err
             raise ProviderError(f"{self.key} gave no answer ({err}).") from err
         except (openai.OpenAIError, httpx2.HTTPError) as err:
             raise ProviderError(f"{self.key} gave no usable answer ({err}).") from err
 
-    def _unreachable(self) -> str:
+    def _unreachable(self, cause: BaseException) -> str:
+        if certificate := _certificate_trouble(cause):
+            advice = (
+                "The sandbox speaks plain HTTP: SANDBOX_URL begins with http://."
+                if self.is_sandbox
+                else "Check OPENAI_BASE_URL; where the certificate is one of your own, "
+                "name its authority's file in SSL_CERT_FILE."
+            )
+            return (
+                f"{self.base_url} shows a certificate that is not trusted "
+                f"({certificate}). Nothing was sent. {advice}"
+            )
         if self.is_sandbox:
             return (
                 f"The sandbox at {self.base_url} does not answer. "
@@ -292,3 +384,12 @@ class BatchProvider:
             created_at=answer.created_at or 0,
             purpose=answer.purpose or "",
         )
+
+
+def _certificate_trouble(err: BaseException | None) -> str:
+    """What is wrong with the peer's certificate, if that is why it was not reached."""
+    while err is not None:
+        if isinstance(err, SSLCertVerificationError):
+            return err.verify_message
+        err = err.__cause__ or err.__context__
+    return ""

@@ -331,10 +331,17 @@ class Handler(BaseHTTPRequestHandler):
             identifier = reply.path.name
             reply = json_reply(files.no_such_file(identifier).envelope, 404)
         size = len(reply.body) if reply.path is None else reply.path.stat().st_size
+        first, status = 0, reply.status
+        if operation == "files.content" and reply.path is not None:
+            first = _first_byte(request, size)
+        if first:
+            status = 206
+            reply.headers["content-range"] = f"bytes {first}-{size - 1}/{size}"
+            size -= first
         sent, announced = size, True
         if operation == "files.content" and reply.path is not None:
             sent, announced = self._cut(request, size)
-        self.send_response(reply.status)
+        self.send_response(status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("content-type", reply.content_type)
@@ -351,13 +358,13 @@ class Handler(BaseHTTPRequestHandler):
                 "slow"
             )
         if slow is not None:
-            self._drip(reply, sent, slow["seconds"])
+            self._drip(reply, first, sent, slow["seconds"])
         elif reply.path is None:
             self.wfile.write(reply.body[:sent])
         else:
             self.wfile.flush()
             with reply.path.open("rb") as source:
-                self.connection.sendfile(source, 0, sent) if sent else None
+                self.connection.sendfile(source, first, sent) if sent else None
 
     def _cut(self, request: Request, size: int) -> tuple[int, bool]:
         """How many bytes of a download go out, and whether its length is told."""
@@ -371,10 +378,12 @@ class Handler(BaseHTTPRequestHandler):
                 return min(int(size * fault["share"]), size - 1), announced
         return size, True
 
-    def _drip(self, reply: Reply, sent: int, seconds: float) -> None:
+    def _drip(self, reply: Reply, first: int, sent: int, seconds: float) -> None:
         step = max(1, -(-sent // SLOW_STEPS))
         source = None if reply.path is None else reply.path.open("rb")
         try:
+            if source is not None:
+                source.seek(first)
             for start in range(0, sent, step):
                 self.wfile.flush()
                 time.sleep(seconds / SLOW_STEPS)
@@ -388,6 +397,13 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             if source is not None:
                 source.close()
+
+
+def _first_byte(request: Request, size: int) -> int:
+    """Where a request for the rest of a file begins; any other range gets all of it."""
+    match = re.fullmatch(r"bytes=(\d{1,18})-", request.headers.get("range", ""))
+    first = int(match[1]) if match else 0
+    return first if first < size else 0
 
 
 class _Gone(Exception):

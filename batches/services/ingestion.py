@@ -15,15 +15,16 @@ from pathlib import Path
 from django.db import transaction
 from django.utils import timezone
 
-from batches.errors import BatchError, LostLease
+from batches.errors import BatchError
 from batches.models import BatchJob, ItemAttempt, ItemRequest, OpenItem, StrayLine
+from batches.providers.errors import ProviderError
 from batches.providers.pricing import Rate, batch_rate
 from batches.providers.registry import get_provider, is_sandbox
 from batches.providers.result_lines import ResultLine
 from batches.services.bulk import in_keys
 from batches.services.failures import Failure, classify
-from batches.services.holds import report_account_trouble
-from batches.services.leases import held, lease_end, renew
+from batches.services.holds import report_account_trouble, report_refusal
+from batches.services.leases import Slice, lease_end, renew, worked_on
 from batches.services.lifecycle import update_job
 from batches.services.outcomes import Outcome, fail_with_bug, write_outcomes
 from batches.services.polling import retry_time
@@ -34,7 +35,7 @@ from batches.services.result_files import (
     stray,
 )
 from batches.services.settlement import end_job, settle_unanswered
-from batches.services.spool import job_dir
+from batches.services.spool import job_dir, remove_parts
 from batches.states import AttemptOutcome, FileKind, Intent, JobStatus, StrayKind
 from batches.workloads import Answer, Workload, get_workload
 
@@ -57,27 +58,26 @@ def ingest_jobs(*, now: datetime) -> int:
     """Read the results of every job that has them; returns how many jobs ended.
 
     One whose file cannot be had, or whose workload is not installed, says so and waits;
-    the last such BatchError is raised when all were tried.
+    the last such trouble is raised when all were tried.
     """
     ended = 0
-    trouble: BatchError | None = None
+    trouble: list[BatchError] = []
     for job in BatchJob.objects.ready_to_ingest(now):
-        with held(job, now=now) as is_ours:
+        with worked_on(job, now=now, trouble=trouble) as is_ours:
             if not is_ours:
                 continue
             try:
                 ingest_job(job)
-            except LostLease:
-                raise
-            except BatchError as err:
+            except ProviderError as err:
+                report_refusal(job.provider, err)
                 log.warning("[Batch Worker] Error reading job %d: %s", job.pk, err)
                 update_job(
                     job, not_before=retry_time(job), waiting_reason=str(err)[:500]
                 )
-                trouble = err
+                trouble.append(err)
             ended += job.finished_at is not None
     if trouble:
-        raise trouble
+        raise trouble[-1]
     return ended
 
 
@@ -85,11 +85,13 @@ def ingest_job(job: BatchJob) -> None:
     """Apply all results of a job that we hold, settle what has none, and end it."""
     workload = get_workload(job.workload)
     looks_first = _was_read_before(job)
+    work = Slice(job)
     for file_id, kind in _files_to_read(job):
         path = _fetch(job, file_id)
         start = job.checkpoint_line if job.checkpoint_file_id == file_id else 0
         for chunk in read_chunks(path, file_id, kind, start=start):
             apply_chunk(job, workload, chunk, looks_first=looks_first)
+            work.go_on()
     if _lacks_lines(job):
         _read_again(job)
         return
@@ -130,7 +132,10 @@ def _fetch(job: BatchJob, file_id: str) -> Path:
     path = job_dir(job) / f"{file_id}.result"
     expected = job.checkpoint_bytes if job.checkpoint_file_id == file_id else None
     if not path.exists() or (expected is not None and path.stat().st_size != expected):
-        get_provider(job.provider).download(file_id, path)
+        provider = get_provider(job.provider)
+        work = Slice(job, silence_seconds=provider.longest_silence_seconds)
+        remove_parts(job)
+        provider.download(file_id, path, on_block=work.go_on)
         renew(job)
     return path
 

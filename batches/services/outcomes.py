@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
 from batches import config
+from batches.errors import SubjectGone
 from batches.models import (
     BatchJob,
     ItemAttempt,
@@ -262,11 +263,30 @@ def _store(workload: Workload, applied: Sequence[Outcome]) -> list[FollowUp]:
     except (OperationalError, InterfaceError):
         raise  # the database is away: nothing of the chunk is lost, it comes again
     except Exception as err:
+        gone = err.gone if isinstance(err, SubjectGone) else {}
+        rest = [outcome for outcome in applied if outcome.item_id not in gone]
+        if len(rest) < len(applied):
+            for outcome in applied:
+                if outcome.item_id in gone:
+                    _fail_without_subject(outcome, gone[outcome.item_id])
+            return _store(workload, rest)
         if len(applied) > 1:
             half = len(applied) // 2
             return _store(workload, applied[:half]) + _store(workload, applied[half:])
         fail_with_bug(applied[0], workload, err)
         return []
+
+
+def _fail_without_subject(outcome: Outcome, subject: str) -> None:
+    """End an item whose subject was deleted while it was in flight; it is kept."""
+    outcome.outcome = AttemptOutcome.FAILED
+    outcome.error_code = SubjectGone.code
+    outcome.error_message = (
+        f"{subject} was deleted while its answer was on the way. The answer is kept: "
+        "bring the row back under the same key and apply it again with `manage.py "
+        "reapply`, or leave it."
+    )
+    outcome.verdict = None
 
 
 def fail_with_bug(outcome: Outcome, workload: Workload, err: Exception) -> None:

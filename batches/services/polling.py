@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from batches.errors import BatchError, LostLease
+from batches.errors import BatchError
 from batches.models import BatchJob, Event
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider, is_sandbox
@@ -22,7 +22,7 @@ from batches.services.holds import (
     report_refusal,
 )
 from batches.services.installation import may_act
-from batches.services.leases import held
+from batches.services.leases import worked_on
 from batches.services.lifecycle import move_job, update_job
 from batches.services.settlement import JOB_WIDE_CODES, refuse_job
 from batches.signals import announce
@@ -96,32 +96,29 @@ def poll_jobs(*, now: datetime) -> int:
     """Ask for every job that is due; returns how many moved.
 
     One job's trouble is logged on its row and does not keep the others; the last
-    BatchError is raised when all were asked. Jobs that are late are told of, whether
+    trouble is raised when all were asked. Jobs that are late are told of, whether
     the provider answers or not.
     """
     moved = 0
-    trouble: BatchError | None = None
+    trouble: list[BatchError] = []
     for job in BatchJob.objects.due_for_poll(now):
-        with held(job, now=now) as is_ours:
+        with worked_on(job, now=now, trouble=trouble) as is_ours:
             if not is_ours:
                 continue
             before = job.status
             try:
                 poll_job(job)
-            except LostLease:
-                raise
-            except BatchError as err:
+            except ProviderError as err:
                 log.warning("[Batch Worker] Error checking job %d: %s", job.pk, err)
-                if isinstance(err, ProviderError):
-                    report_refusal(job.provider, err)
+                report_refusal(job.provider, err)
                 update_job(
                     job, next_poll_at=retry_time(job), waiting_reason=str(err)[:500]
                 )
-                trouble = err
+                trouble.append(err)
             tell_if_late(job, now=timezone.now())
             moved += job.status != before
     if trouble:
-        raise trouble
+        raise trouble[-1]
     return moved
 
 

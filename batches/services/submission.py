@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from batches import config
-from batches.errors import HeldBack, LostLease
+from batches.errors import (
+    BatchError,
+    HeldBack,
+    LostLease,
+    MachineTrouble,
+    SliceEnded,
+)
 from batches.models import BatchJob, Hold
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider
@@ -33,7 +39,7 @@ from batches.services.alerts import raise_alert
 from batches.services.events import record_event
 from batches.services.holds import held_until, hold_on_job, report_refusal, take_probe
 from batches.services.installation import check_may_act
-from batches.services.leases import held, renew
+from batches.services.leases import Slice, worked_on
 from batches.services.lifecycle import move_job, update_job
 from batches.services.polling import (
     lacks_file,
@@ -60,25 +66,27 @@ def submit_jobs(*, now: datetime) -> int:
     """Take every job that is due a step further; returns how many reached the provider.
 
     While nothing may be made, jobs whose create got no answer are still looked for.
-    Raises the last ProviderError where a provider could not be reached, or HeldBack
-    where something must not go out, after all jobs were tried; the jobs wait.
+    Raises the last trouble, such as a ProviderError where a provider could not be
+    reached, after all jobs were tried; the jobs wait.
     """
     sent = 0
-    trouble: ProviderError | HeldBack | None = None
+    trouble: list[BatchError] = []
     due = BatchJob.objects.ready_to_submit(now)
     if not config.creation_enabled():
         due = due.filter(create_sent_at__isnull=False)
     for job in due:
-        with held(job, now=now) as is_ours:
+        with worked_on(job, now=now, trouble=trouble) as is_ours:
             if not is_ours:
                 continue
             try:
                 submit_job(job)
-            except (ProviderError, HeldBack) as err:
-                trouble = err
+            except HeldBack as held:
+                log.info("[Batch Worker] Job %d waits: %s", job.pk, held)
+            except ProviderError as err:
+                trouble.append(err)
             sent += job.status == JobStatus.VALIDATING
     if trouble:
-        raise trouble
+        raise trouble[-1]
     return sent
 
 
@@ -151,18 +159,21 @@ def _check_switches() -> None:
 
 def _upload(job: BatchJob, provider: "BatchProvider") -> bool:
     """Send the input file; False where the provider will not have it."""
-    path = write_input_file(job)
-    renew(job)
+    work = Slice(job, silence_seconds=provider.longest_silence_seconds)
+    path = write_input_file(job, on_block=work.go_on)
     try:
-        file_id = provider.upload(path, file_name(job))
-    except FileNotFoundError:
-        renew(job)  # another process was done with the job: it is not ours any more
-        raise
+        file_id = provider.upload(path, file_name(job), on_block=work.go_on)
     except ProviderError as err:
         if not err.is_definite:
             raise
         _take_refusal(job, err)
         return False
+    except SliceEnded as end:
+        raise MachineTrouble(
+            f"{end} The upload of {path.stat().st_size:,} bytes began too late or went "
+            "too slowly, and begins anew. If that repeats, run `manage.py "
+            "process_batches`, which may take longer than a worker's task."
+        ) from end
     try:
         update_job(job, input_file_id=file_id)
     except LostLease:

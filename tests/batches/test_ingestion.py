@@ -565,7 +565,11 @@ def test_a_subject_that_was_deleted_meanwhile_stops_nothing(sandbox):
 
     work_off()
 
-    assert Caption.objects.count() == 3
+    assert Caption.objects.count() == 2
+    assert set(BatchItem.objects.values_list("error_code", flat=True)) == {
+        "",
+        "subject_gone",
+    }
 
 
 def test_an_old_holder_that_wakes_up_late_applies_nothing():

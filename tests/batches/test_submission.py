@@ -693,7 +693,7 @@ def test_a_job_that_another_holds_is_left_to_it(sandbox):
     job = make_job()
     BatchJob.objects.filter(pk=job.pk).update(
         lease_owner="elsewhere:1:1",
-        lease_until=timezone.now() + timedelta(hours=5),
+        lease_until=timezone.now() + timedelta(hours=1, seconds=50),
         lease_epoch=1,
     )
 
@@ -756,7 +756,7 @@ def test_the_lease_of_a_process_that_is_gone_does_not_count():
 def test_a_lease_of_which_nothing_is_known_counts_until_it_ends(holder):
     job = make_job()
     BatchJob.objects.filter(pk=job.pk).update(
-        lease_owner=holder, lease_until=timezone.now() + timedelta(hours=1)
+        lease_owner=holder, lease_until=timezone.now() + timedelta(minutes=1)
     )
     job.refresh_from_db()
 

@@ -6,6 +6,7 @@ from typing import Literal
 from django.contrib.contenttypes.models import ContentType
 from pydantic import BaseModel, ConfigDict
 
+from batches.errors import SubjectGone
 from batches.workloads import (
     Answer,
     FollowUp,
@@ -101,6 +102,13 @@ class CaptionWorkload(Workload):
         import json
 
         asked = []
+        gone = {
+            answer.item_id: f"Picture {answer.object_id}"
+            for answer in (verdict.answer for verdict in verdicts)
+            if not _is_there(answer)
+        }
+        if gone:
+            raise SubjectGone(gone)
         for verdict in verdicts:
             answer = verdict.answer
             kept = json.loads(answer.context)
@@ -139,3 +147,8 @@ class CaptionWorkload(Workload):
             )
             for number, title in enumerate((words[0], " ".join(words[1:])), start=1)
         ]
+
+
+def _is_there(answer: Answer) -> bool:
+    model = ContentType.objects.get_for_id(answer.content_type_id).model_class()
+    return model.objects.filter(pk=answer.object_id).exists()

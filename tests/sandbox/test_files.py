@@ -263,3 +263,22 @@ def test_the_bytes_of_a_deleted_input_file_stay_while_its_batch_runs(sandbox, cl
     wait_for(
         lambda: not (sandbox.directory / "files" / batch.input_file_id).exists(),
     )
+
+
+@pytest.mark.parametrize("asked", ["bytes=3-", "bytes=9999-", "bytes=1-2", "lines=1-"])
+def test_the_rest_of_a_file_can_be_had_alone(client, asked):
+    """Provider facts 2: other ranges than an open one get the whole file."""
+    file = upload(client, [chat_line("1")])
+
+    raw = client.files.with_raw_response.content(
+        file.id, extra_headers={"Range": asked}
+    )
+
+    if asked == "bytes=3-":
+        assert raw.http_response.status_code == 206
+        told = f"bytes 3-{len(LINE) - 1}/{len(LINE)}"
+        assert raw.headers["content-range"] == told
+        assert raw.content == LINE[3:]
+    else:
+        assert raw.http_response.status_code == 200
+        assert raw.content == LINE
