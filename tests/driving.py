@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.utils import timezone
@@ -15,7 +16,9 @@ from batches.services.polling import poll_jobs
 from batches.services.submission import submit_jobs
 
 
-def work_off(*, seconds: float = 20.0) -> list[str]:
+def work_off(
+    *, seconds: float = 20.0, until: Callable[[], bool] = is_idle
+) -> list[str]:
     """Run the stages until nothing is left; fails the test when that takes too long.
 
     Every stage is told that it is an hour later, so that nothing waits for its time.
@@ -24,7 +27,7 @@ def work_off(*, seconds: float = 20.0) -> list[str]:
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     trouble: list[str] = []
-    while not is_idle():
+    while not until():
         later = timezone.now() + timedelta(hours=1)
         collect_runs()
         bundle(now=later)
