@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -16,10 +16,16 @@ from batches.services.polling import poll_jobs
 from batches.services.submission import submit_jobs
 
 
+def later() -> datetime:
+    """An hour from now, so that nothing waits for its time."""
+    return timezone.now() + timedelta(hours=1)
+
+
 def work_off(
     *, seconds: float = 20.0, until: Callable[[], bool] = is_idle
 ) -> list[str]:
-    """Run the stages until nothing is left; fails the test when that takes too long.
+    """Run the stages until nothing is left, or a condition holds; fails the test when
+    that takes too long.
 
     Every stage is told that it is an hour later, so that nothing waits for its time.
     Returns what providers had to say on the way.
@@ -28,12 +34,11 @@ def work_off(
     pause = threading.Event()
     trouble: list[str] = []
     while not until():
-        later = timezone.now() + timedelta(hours=1)
         collect_runs()
-        bundle(now=later)
+        bundle(now=later())
         for stage in (submit_jobs, poll_jobs, ingest_jobs):
             try:
-                stage(now=later)
+                stage(now=later())
             except ProviderError as err:
                 trouble.append(str(err))
         assert time.monotonic() < deadline, (

@@ -6,6 +6,7 @@ failed request has its HTTP status and error body under `response`, and one that
 ran has `response` null and a top-level `error`.
 """
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,7 @@ NOT_EXECUTED = frozenset({"batch_expired", "batch_cancelled"})
 
 
 _NUL = rb"\u0000"
+_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 # A count that no column could hold is no count.
 _Tokens = Annotated[int, msgspec.Meta(ge=0, le=2_000_000_000)]
 _Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
@@ -81,6 +83,7 @@ class ResultLine(msgspec.Struct, gc=False):
     """
 
     custom_id: str
+    number: int | None = None
     http_status: int | None = None
     text: str = ""
     finish_reason: str = ""
@@ -92,18 +95,7 @@ class ResultLine(msgspec.Struct, gc=False):
     fingerprint: str = ""
     error_code: str = ""
     error_message: str = ""
-    number: int | None = None
 
-
-_OTHER_TEXTS = (
-    "custom_id",
-    "finish_reason",
-    "refusal",
-    "model",
-    "fingerprint",
-    "error_code",
-    "error_message",
-)
 
 _decode = msgspec.json.Decoder(_Line).decode
 _decode_odd = msgspec.json.Decoder(_OddLine).decode
@@ -111,36 +103,20 @@ _decode_odd = msgspec.json.Decoder(_OddLine).decode
 
 def read_line(raw: bytes, number: int | None = None) -> ResultLine | None:
     """Read one line of a chat batch; None where not even its custom_id can be read."""
+    if _NUL in raw:
+        raw = _without_nul(raw)
     try:
         line = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        read = _read_odd(raw, err)
-    else:
-        read = _read(line)
-    if read is not None:
-        read.number = number
-        if _NUL in raw:
-            _without_nul(read)
-    return read
-
-
-def _without_nul(read: ResultLine) -> None:
-    """PostgreSQL takes no NUL in a text; a model may write one, escaped."""
-    read.text = read.text.replace("\0", "\ufffd")
-    for name in _OTHER_TEXTS:
-        if value := getattr(read, name):
-            setattr(read, name, value.replace("\0", "\ufffd"))
-
-
-def _read(line: _Line) -> ResultLine:
+        return _read_odd(raw, number, err)
     response = line.response
     if response is None:
-        return _not_answered(line.custom_id, line.error)
-    if response.status_code != 200 or line.error is not None:
-        return _refused(line.custom_id, response, line.error)
+        return _not_answered(line, number)
     body = response.body
-    if body is None or not body.choices:
-        read = ResultLine(line.custom_id, 200)
+    if response.status_code != 200 or line.error is not None:
+        read = _refused(line, response, number)
+    elif body is None or not body.choices:
+        read = ResultLine(line.custom_id, number, 200)
         read.error_code = "empty_answer"
         read.error_message = "The answer has no choices."
     else:
@@ -148,60 +124,65 @@ def _read(line: _Line) -> ResultLine:
         message = choice.message
         read = ResultLine(
             line.custom_id,
+            number,
             200,
             message.content or "",
             choice.finish_reason or "",
             message.refusal or "",
         )
     if body is not None:
-        _take_usage(read, body)
+        read.model, read.fingerprint = body.model or "", body.system_fingerprint or ""
+        if (usage := body.usage) is not None:
+            read.input_tokens = usage.prompt_tokens
+            read.output_tokens = usage.completion_tokens
+            details = usage.prompt_tokens_details
+            if details is not None and (cached := details.cached_tokens):
+                read.cached_tokens = min(cached, read.input_tokens)
     return read
 
 
-def _take_usage(read: ResultLine, body: _Body) -> None:
-    read.model, read.fingerprint = body.model or "", body.system_fingerprint or ""
-    usage = body.usage
-    if usage is None:
-        return
-    read.input_tokens = usage.prompt_tokens
-    read.output_tokens = usage.completion_tokens
-    details = usage.prompt_tokens_details
-    if details and details.cached_tokens:
-        read.cached_tokens = min(details.cached_tokens, usage.prompt_tokens)
+def _without_nul(raw: bytes) -> bytes:
+    """A line with U+FFFD for every escaped NUL: PostgreSQL takes none in a text.
+
+    After an odd number of backslashes only: else it is the text of six characters, as
+    answers that are JSON themselves have it.
+    """
+    if rb"\\\u0000" in raw:
+        return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw)
+    texts = raw.split(rb"\\u0000")
+    return rb"\\u0000".join([text.replace(_NUL, rb"\ufffd") for text in texts])
 
 
-def _not_answered(custom_id: str, error: _ErrorBody | None) -> ResultLine:
-    error = error or _ErrorBody()
+def _not_answered(line: _Line, number: int | None) -> ResultLine:
+    error = line.error or _ErrorBody()
     return ResultLine(
-        custom_id,
+        line.custom_id,
+        number,
         error_code=_code(error, "no_response"),
         error_message=error.message or "The line has neither response nor error.",
     )
 
 
-def _refused(
-    custom_id: str, response: _Response, error: _ErrorBody | None
-) -> ResultLine:
+def _refused(line: _Line, response: _Response, number: int | None) -> ResultLine:
     status, body = response.status_code, response.body
-    said = (body.error if body else None) or error or _ErrorBody()
-    read = ResultLine(
-        custom_id,
+    said = (body.error if body else None) or line.error or _ErrorBody()
+    return ResultLine(
+        line.custom_id,
+        number,
         status,
         error_code=_code(said, f"http_{status or 0}"),
         error_message=said.message or f"The provider answered {status}.",
     )
-    if body is not None:
-        _take_usage(read, body)
-    return read
 
 
-def _read_odd(raw: bytes, err: Exception) -> ResultLine | None:
+def _read_odd(raw: bytes, number: int | None, err: Exception) -> ResultLine | None:
     try:
         line = _decode_odd(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return ResultLine(
         line.custom_id,
+        number,
         error_code="unreadable_answer",
         error_message=f"The answer is not of the documented shape: {err}",
     )

@@ -121,3 +121,21 @@ class CaptionWorkload(Workload):
                 target = f"caption again {kept['follow_ups']}"
                 asked.append(FollowUp(answer.item_id, subject, target, request))
         return asked
+
+    def split(self, answer: Answer) -> list[FollowUp]:
+        import json
+
+        kept = json.loads(answer.context)
+        words = kept["title"].split()
+        if len(words) < 2:
+            return []
+        subject = Subject(answer.content_type_id, answer.object_id)
+        return [
+            FollowUp(
+                answer.item_id,
+                subject,
+                f"{answer.target} {number}",
+                self.request(self.prompt, title, 0, kept["kind"]),
+            )
+            for number, title in enumerate((words[0], " ".join(words[1:])), start=1)
+        ]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batches.admin.display import row_url
-from batches.models import BatchItem, BatchJob, ItemAttempt, ItemRequest, OpenItem
+from batches.models import BatchItem, ItemAttempt, ItemRequest, OpenItem
 from batches.sandbox.responders.script import pseudo_text
 from batches.services.collection import collect_run, start_run
 from batches.services.recount import recount
@@ -146,9 +146,9 @@ def check_figures(run, *, follow_ups):
     assert run.status == RunStatus.COMPLETED
     assert sum(share.follow_ups for share in run.shares.all()) == follow_ups
     costs = ItemAttempt.objects.filter(item__run=run).values_list("cost_nanos")
-    assert all(cost > 0 for (cost,) in costs)
-    billed = sum(cost for (cost,) in costs)
-    assert billed == sum(share.cost_nanos for share in run.shares.all())
+    assert sum(cost for (cost,) in costs) == sum(
+        share.cost_nanos for share in run.shares.all()
+    )
     assert recount(repair=False) == []
 
 
@@ -167,8 +167,6 @@ def test_an_answer_cut_off_once_comes_whole_with_twice_the_limit(sandbox, make_l
     first, second = ItemAttempt.objects.filter(item=item).order_by("pk")
     assert (first.outcome, first.raised_limit) == (AttemptOutcome.RETRIED, None)
     assert (second.outcome, second.raised_limit) == (AttemptOutcome.APPLIED, 2 * limit)
-    sent = sandbox.client().files.content(BatchJob.objects.last().input_file_id)
-    assert json.loads(sent.content)["body"]["max_completion_tokens"] == 2 * limit
     assert body_unit().latest.text == pseudo(HTML)
     assert BatchItem.objects.count() == 1
     check_figures(run, follow_ups=0)
@@ -199,7 +197,8 @@ def test_an_answer_cut_off_twice_comes_in_halves_that_are_the_whole(
     unit = body_unit()
     assert (unit.parts_total, unit.status) == (0, ReviewStatus.PENDING_REVIEW)
     assert not DraftPart.objects.exists()
-    assert ItemAttempt.objects.count() == 4
+    costs = ItemAttempt.objects.values_list("cost_nanos", flat=True)
+    assert [cost > 0 for cost in costs] == [True] * 4
     check_figures(run, follow_ups=2)
 
 
@@ -303,13 +302,14 @@ def test_what_waits_in_halves_is_not_asked_for_again(sandbox, make_lesson):
     cut_off(sandbox, item_of("body:ar"), item_of("body:ar#2"))
     work_until_split("body:ar#2.1")
     cut_off(sandbox, item_of("body:ar#1.1"))
+
+    again = [collect()]
     work_until_split("body:ar#1.11")
-
-    again = collect()
-
-    assert again.items_collected == 0
-    assert again.skipped["under_way"] == 2
+    again.append(collect())
     work_off()
+
+    assert [run.items_collected for run in again] == [0, 0]
+    assert [run.skipped for run in again] == [{"under_way": 2}, {"under_way": 1}]
     assert TranslationVersion.objects.count() == 2
     assert not DraftPart.objects.exists()
 
@@ -408,7 +408,10 @@ def test_a_source_that_changes_while_halves_wait_does_no_harm(sandbox, make_less
     assert collect().items_collected == 1
 
 
-def test_a_draft_shows_which_halves_are_there(sandbox, make_lesson, admin_client):
+def test_a_draft_shows_which_halves_are_there(
+    sandbox, make_lesson, admin_client, settings, tmp_path
+):
+    settings.STATIC_ROOT = tmp_path
     make_lesson(HTML)
     collect()
     lose_second_half(sandbox, item_of("body:ar"))
@@ -507,9 +510,9 @@ def test_the_joined_halves_are_the_joined_whole(format, text, mark):
     assert len(cut) == (2 if hosts(pieces) > 1 else 0)
     if cut:
         assert [piece for half in cut for piece in half] == pieces
-        for given in ({}, targets):
-            joined = "".join(join_pieces(half, given) for half in cut)
-            assert joined == join_pieces(pieces, given)
+        for texts in ({}, targets):
+            joined = "".join(join_pieces(half, texts) for half in cut)
+            assert joined == join_pieces(pieces, texts)
         assert all(hosts(half) for half in cut)
         assert segments_of(cut[1])[0].inside is None
         own = {s.id: s.text for s in segments_of(pieces)}
