@@ -23,6 +23,7 @@ from translations.judging import Judged
 from translations.lessons.models import Course, Lesson
 from translations.models import DraftPart, ReviewStatus, Translation, TranslationVersion
 from translations.prompt import SYSTEM_PROMPT, build_body, narrowed_body
+from translations.quality import Pair, check_segments
 from translations.segments import (
     from_json,
     halves,
@@ -135,6 +136,15 @@ def pseudo(text, format="html"):
     return join_pieces(pieces, answers)
 
 
+def codes_of_whole(text, format):
+    """What the checks find in the sandbox's answer to a whole text."""
+    pairs = [
+        Pair(s.text, pseudo_text(s.text, "ar"), "so", "ar", format, s.id)
+        for s in segments_of(split_text(text, format))
+    ]
+    return [finding.code for finding in check_segments(pairs)]
+
+
 def user_message(item):
     body = json.loads(ItemRequest.objects.get(item=item).body)
     return json.loads(body["messages"][1]["content"])
@@ -193,7 +203,8 @@ def test_an_answer_cut_off_twice_comes_in_halves_that_are_the_whole(
     assert version.text == pseudo(body, format)
     pieces = split_text(body, format)
     assert [s["id"] for s in version.segments] == [s.id for s in segments_of(pieces)]
-    assert [finding["code"] for finding in version.findings] == ["sandbox_text"]
+    codes = [finding["code"] for finding in version.findings]
+    assert codes == [*codes_of_whole(body, format), "sandbox_text"]
     unit = body_unit()
     assert (unit.parts_total, unit.status) == (0, ReviewStatus.PENDING_REVIEW)
     assert not DraftPart.objects.exists()
