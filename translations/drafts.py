@@ -25,9 +25,7 @@ def whole_numbers(parts: QuerySet[DraftPart]) -> set[int]:
     return {number for number, share in shares.items() if share == 1}
 
 
-def parts_there(
-    units: Iterable[Translation],
-) -> set[tuple[int, str, int, str]]:
+def parts_there(units: Iterable[Translation]) -> set[tuple[int, str, int, str]]:
     """(unit, source hash, number, path) of parts that wait for others of their text."""
     drafts = [unit.pk for unit in units if unit.parts_total]
     rows = DraftPart.objects.filter(translation__in=drafts)
