@@ -180,6 +180,13 @@ class Workload:
         """
         return []
 
+    def wholes(self, target: str) -> Sequence[str]:
+        """The targets that this one is a piece of, if it came of a split.
+
+        They are under way while it is, and not asked for again.
+        """
+        return ()
+
     def store_again(self, verdicts: Sequence[Verdict]) -> list[FollowUp]:
         """Write results of items that are done already, from the same answers judged
         anew: what is the same stays one, and a person's work stays.

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -22,8 +23,11 @@ def later() -> datetime:
     return timezone.now() + timedelta(hours=1)
 
 
-def work_off(*, seconds: float = 20.0) -> list[str]:
-    """Run the stages until nothing is left; fails the test when that takes too long.
+def work_off(
+    *, seconds: float = 20.0, until: Callable[[], bool] = is_idle
+) -> list[str]:
+    """Run the stages until nothing is left, or a condition holds; fails the test when
+    that takes too long.
 
     Every stage is told that it is an hour later, so that nothing waits for its time.
     Returns what providers had to say on the way.
@@ -31,7 +35,7 @@ def work_off(*, seconds: float = 20.0) -> list[str]:
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     trouble: list[str] = []
-    while not is_idle():
+    while not until():
         collect_runs()
         probe_keys(now=later())
         bundle(now=later())

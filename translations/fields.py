@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from django.db.models import Model
 
 from batches.workloads import Target
-from translations.models import DraftPart
+from translations.drafts import whole_numbers
+from translations.models import DraftPart, place
 from translations.registry import Registered
 from translations.segments import Piece, parts, source_hash, split_text
 from translations.selection import Wanted, content_type_of
@@ -51,9 +52,8 @@ def field_targets(wanted: Wanted, field: str, languages: list[str]) -> Iterator[
         for number, pieces in enumerate(slices, start=1):
             if number in done:
                 continue
-            mark = f"#{number}" if len(slices) > 1 else ""
             yield Target(
-                f"{field}:{language}{mark}",
+                target_key(field, language, number, len(slices)),
                 source=Part(
                     field=field,
                     language=language,
@@ -70,18 +70,42 @@ def _parts_done(
     entry: Registered, row: Model, field: str, language: str, hash_: str
 ) -> set[int]:
     """The parts of this very source that a draft has already: they are paid for."""
-    parts = DraftPart.objects.filter(
-        translation__content_type=content_type_of(entry),
-        translation__object_id=str(row.pk),
-        translation__field=field,
-        translation__language=language,
-        source_hash=hash_,
+    return whole_numbers(
+        DraftPart.objects.filter(
+            translation__content_type=content_type_of(entry),
+            translation__object_id=str(row.pk),
+            translation__field=field,
+            translation__language=language,
+            source_hash=hash_,
+        )
     )
-    return set(parts.values_list("number", flat=True))
 
 
-def split_target(target: str) -> tuple[str, str, int]:
-    """`field:lang` or `field:lang#part` as (field, language, part)."""
+def target_key(
+    field: str, language: str, number: int, total: int, path: str = ""
+) -> str:
+    """`field:lang`, of several parts `field:lang#2`, of a part's half `field:lang#2.1`.
+
+    Half of a text that is one part is `field:lang#1.1`.
+    """
+    mark = f"#{place(number, path)}" if total > 1 or path else ""
+    return f"{field}:{language}{mark}"
+
+
+def split_target(target: str) -> tuple[str, str, str]:
+    """A target as (field, language, place); the place of a whole text is blank."""
     field, _, rest = target.partition(":")
-    language, _, part = rest.partition("#")
-    return field, language, int(part or 1)
+    language, _, where = rest.partition("#")
+    return field, language, where
+
+
+def wholes_of(target: str) -> list[str]:
+    """The targets that a half is part of: for `field:lang#2.12` those of 2 and 2.1.
+
+    Half of a first part may be of a text that is one part, or of one that is several.
+    """
+    part, _, path = target.partition(".")
+    if not path:
+        return []
+    halves = [f"{part}.{path[:digits]}" for digits in range(1, len(path))]
+    return [part, part.removesuffix("#1"), *halves]

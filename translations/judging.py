@@ -24,7 +24,10 @@ class StoredSegment(TypedDict):
 
 @dataclass(slots=True)
 class Judged:
-    """A part's translation put together, with what the checks say of it."""
+    """A part's translation put together, with what the checks say of it.
+
+    `path` is blank, or says which half of the part this is (see `DraftPart`).
+    """
 
     field: str
     language: str
@@ -33,9 +36,20 @@ class Judged:
     source_hash: str
     part: int
     parts: int
+    path: str
     text: str
     segments: list[StoredSegment]
     findings: list[Finding] = dataclasses.field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is a whole text, and no part of one."""
+        return self.parts == 1 and not self.path
+
+    @property
+    def is_pretended(self) -> bool:
+        mark = pretended().code
+        return any(finding.code == mark for finding in self.findings)
 
 
 def judge_answer(answer: Answer, result: TranslationResult) -> Judged:
@@ -56,6 +70,7 @@ def judge_answer(answer: Answer, result: TranslationResult) -> Judged:
         source_hash=kept["source_hash"],
         part=kept["part"],
         parts=kept["parts"],
+        path=kept.get("path", ""),
         text=join_pieces(
             from_json(kept["pieces"], sources),
             {key: text for key, text in answered.items() if key in sources},

@@ -193,11 +193,18 @@ class TranslationVersion(models.Model):
         return f"version {self.number}"
 
 
+def place(number: int, path: str) -> str:
+    """Where a part stands in its text: `2`; its first half `2.1`, that one's `2.11`."""
+    return f"{number}.{path}" if path else str(number)
+
+
 class DraftPart(models.Model):
     """One answered part of a long text, until all parts of that source are there.
 
-    `segments` is `[{"id", "source", "text"}, …]`; `text` and `source` are the part put
-    together, so that the parts in order are the whole.
+    `segments` is `[{"id", "source", "text"}, …]`; `text` is the part put together, so
+    that the parts in order are the whole. A part whose answers were cut off comes in
+    halves: `path` "1" and "2", the halves of the first "11" and "12". Nothing is there
+    twice: beside a whole part there is no half of it.
     """
 
     translation = models.ForeignKey(
@@ -205,9 +212,14 @@ class DraftPart(models.Model):
     )
     source_hash = models.CharField(max_length=64)
     number = models.PositiveIntegerField(help_text="1-based.")
+    # Each digit halves at most 25 segments, so there are never more than 24.
+    path = models.CharField(
+        max_length=32, blank=True, default="", help_text="Blank for a whole part."
+    )
     total = models.PositiveIntegerField()
     text = models.TextField()
     segments = models.JSONField()
+    is_pretended = models.BooleanField(default=False)
     item = models.ForeignKey(
         BatchItem,
         on_delete=models.DO_NOTHING,
@@ -221,9 +233,14 @@ class DraftPart(models.Model):
         verbose_name_plural = _("draft parts")
         constraints = [
             models.UniqueConstraint(
-                name="draftpart_once", fields=["translation", "source_hash", "number"]
+                name="draftpart_once",
+                fields=["translation", "source_hash", "number", "path"],
             )
         ]
 
     def __str__(self) -> str:
-        return f"part {self.number} of {self.total}"
+        return f"part {self.place} of {self.total}"
+
+    @property
+    def place(self) -> str:
+        return place(self.number, self.path)

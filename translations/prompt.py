@@ -5,6 +5,7 @@ JSON user message, so that an order inside a lesson is text to translate and not
 else.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -82,7 +83,6 @@ def build_body(
     pieces: list[Piece],
 ) -> dict[str, Any]:
     """The chat body of one part of one field; equal work gives an equal body."""
-    segments = segments_of(pieces)
     message = {
         "object_type": object_type,
         "field": field,
@@ -90,7 +90,6 @@ def build_body(
         "source_language": source_language,
         "target_language": target_language,
         "context": context,
-        "segments": [{"id": segment.id, "text": segment.text} for segment in segments],
     }
     system = fill_prompt(
         prompt,
@@ -101,12 +100,32 @@ def build_body(
         },
     )
     return {
-        "messages": [
-            {"role": "system", "content": system},
-            {"role": "user", "content": orjson.dumps(message).decode()},
-        ],
+        **_asking(system, message, pieces),
         "response_format": response_format,
         "temperature": TEMPERATURE,
+    }
+
+
+def narrowed_body(body: str, pieces: Sequence[Piece]) -> dict[str, Any]:
+    """The body that asks for these pieces alone, and else is the stored one."""
+    stored = orjson.loads(body)
+    del stored["model"]  # rendering sets it
+    system, user = (message["content"] for message in stored["messages"])
+    return {**stored, **_asking(system, orjson.loads(user), pieces)}
+
+
+def _asking(
+    system: str, message: dict[str, Any], pieces: Sequence[Piece]
+) -> dict[str, Any]:
+    """What of a body depends on its segments: the messages, and the output's bound."""
+    segments = segments_of(pieces)
+    asked = [{"id": segment.id, "text": segment.text} for segment in segments]
+    user = orjson.dumps({**message, "segments": asked}).decode()
+    return {
+        "messages": [
+            {"role": "system", "content": system},
+            {"role": "user", "content": user},
+        ],
         "max_completion_tokens": SPARE_OUTPUT_TOKENS
         + sum(len(segment.text) for segment in segments),
     }

@@ -15,9 +15,9 @@ from batches import config
 from batches.errors import SubjectGone
 from batches.services.bulk import insert_rows, reserve_keys, update_rows
 from batches.workloads import Answer
-from translations.judging import Judged, check_whole, pretended
+from translations.drafts import add_part, drop_draft, parts_there
+from translations.judging import Judged, pretended
 from translations.models import (
-    DraftPart,
     Origin,
     ReviewStatus,
     Translation,
@@ -98,9 +98,10 @@ def store_judged(results: Sequence[tuple[Answer, Judged]]) -> None:
     new = []
     for answer, judged in results:
         unit = units[_unit_key(answer, judged)]
-        if judged.parts == 1:
+        if judged.is_whole:
+            drop_draft(unit, judged.source_hash)
             new.append(NewVersion(unit, answer, judged))
-        elif whole := _add_part(unit, answer, judged):
+        elif whole := add_part(unit, answer, judged):
             new.append(NewVersion(unit, answer, whole))
     hashes = _source_hashes(new)
     publish = config.get("TRANSLATION_PUBLISH")
@@ -131,13 +132,14 @@ def store_judged_again(results: Sequence[tuple[Answer, Judged]]) -> None:
     """
     units = _find_units(_unit_key(*result) for result in results)
     made = _versions_made(results, units)
-    parts = _parts_there(units)
+    parts = parts_there(units.values())
     differing, same = [], []
     for answer, judged in results:
         unit = units.get(_unit_key(answer, judged))
         version = made.get((unit.pk, answer.item_id)) if unit else None
-        if judged.parts > 1:
-            if unit and (unit.pk, judged.source_hash, judged.part) in parts:
+        if not judged.is_whole:
+            place = (judged.source_hash, judged.part, judged.path)
+            if unit and (unit.pk, *place) in parts:
                 differing.append((answer, judged))
             continue
         if version:
@@ -162,17 +164,10 @@ def _versions_made(
     return {(row.translation_id, row.item_id): row for row in rows.order_by("number")}
 
 
-def _parts_there(units: dict[UnitKey, Translation]) -> set[tuple[int, str, int]]:
-    """(unit, source hash, number) of parts that wait for others of their text."""
-    drafts = [unit.pk for unit in units.values() if unit.parts_total]
-    rows = DraftPart.objects.filter(translation__in=drafts)
-    return set(rows.values_list("translation_id", "source_hash", "number"))
-
-
 def _keep_mark(version: TranslationVersion, judged: Judged) -> None:
     """What was pretended stays so: an answer that was applied is kept unsigned."""
     mark = pretended()
-    if mark.code in {finding.code for finding in judged.findings}:
+    if judged.is_pretended:
         return
     if mark.code in {finding["code"] for finding in version.findings}:
         judged.findings.append(mark)
@@ -265,43 +260,6 @@ def _find_units(wanted: Iterable[UnitKey]) -> dict[UnitKey, Translation]:
         if (key := (unit.content_type_id, unit.object_id, unit.field, unit.language))
         in wanted
     }
-
-
-def _add_part(unit: Translation, answer: Answer, judged: Judged) -> Judged | None:
-    """Put a part into the unit's draft; returns the whole when none is missing."""
-    DraftPart.objects.update_or_create(
-        translation=unit,
-        source_hash=judged.source_hash,
-        number=judged.part,
-        defaults={
-            "total": judged.parts,
-            "text": judged.text,
-            "segments": judged.segments,
-            "item_id": answer.item_id,
-        },
-    )
-    parts = DraftPart.objects.filter(translation=unit, source_hash=judged.source_hash)
-    unit.parts_total, unit.parts_done = judged.parts, parts.count()
-    if unit.parts_done < unit.parts_total:
-        return None
-    rows = list(parts.order_by("number"))
-    whole = Judged(
-        field=judged.field,
-        language=judged.language,
-        source_language=judged.source_language,
-        format=judged.format,
-        source_hash=judged.source_hash,
-        part=1,
-        parts=1,
-        text="".join(row.text for row in rows),
-        segments=[segment for row in rows for segment in row.segments],
-    )
-    answered = [s["id"] for s in whole.segments if s["text"] is not None]
-    whole.findings = check_whole(whole, answered)
-    whole.findings += [f for f in judged.findings if f.code == "sandbox_text"]
-    DraftPart.objects.filter(translation=unit).delete()
-    unit.parts_total = unit.parts_done = 0
-    return whole
 
 
 def _source_hashes(new: Sequence[NewVersion]) -> dict[tuple[int, str, str], str]:

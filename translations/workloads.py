@@ -3,7 +3,9 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import orjson
 from django.contrib.contenttypes.models import ContentType
 
 from batches.workloads import (
@@ -18,13 +20,25 @@ from batches.workloads import (
     register,
 )
 from translations.explaining import explain_unit
-from translations.fields import Part, field_targets, split_target
+from translations.fields import (
+    Part,
+    field_targets,
+    split_target,
+    target_key,
+    wholes_of,
+)
 from translations.judging import Judged, judge_answer
 from translations.languages import language_name
 from translations.models import Translation
 from translations.options import TranslationOptions
-from translations.prompt import SYSTEM_PROMPT, TranslationResult, build_body
-from translations.segments import to_json
+from translations.prompt import (
+    SYSTEM_PROMPT,
+    TranslationResult,
+    build_body,
+    narrowed_body,
+    sent_segments,
+)
+from translations.segments import Piece, from_json, halves, to_json
 from translations.selection import Wanted, content_type_of, entries_of, rows_in_need
 from translations.storing import store_judged, store_judged_again
 
@@ -119,6 +133,18 @@ class TranslationWorkload(Workload):
         _log_stored(verdicts)
         return []
 
+    def split(self, answer: Answer) -> list[FollowUp]:
+        """Both halves of what was asked; a segment alone cannot be cut."""
+        kept = orjson.loads(answer.context)
+        pieces = from_json(kept["pieces"], sent_segments(answer.body))
+        return [
+            _half(answer, kept, f"{kept.get('path', '')}{number}", half)
+            for number, half in enumerate(halves(pieces), start=1)
+        ]
+
+    def wholes(self, target: str) -> list[str]:
+        return wholes_of(target)
+
     def store_again(self, verdicts: Sequence[Verdict]) -> list[FollowUp]:
         store_judged_again([(verdict.answer, verdict.result) for verdict in verdicts])
         return []
@@ -145,6 +171,23 @@ def _subject(wanted: Wanted) -> Subject:
         content_type_id=content_type_of(wanted.entry).pk,
         object_id=str(wanted.row.pk),
         source=wanted,
+    )
+
+
+def _half(
+    answer: Answer, kept: dict[str, Any], path: str, pieces: list[Piece]
+) -> FollowUp:
+    """A request like the answered one, for some of its pieces."""
+    return FollowUp(
+        parent_item_id=answer.item_id,
+        subject=Subject(answer.content_type_id, answer.object_id),
+        target=target_key(
+            kept["field"], kept["language"], kept["part"], kept["parts"], path
+        ),
+        request=Request(
+            body=narrowed_body(answer.body, pieces),
+            context={**kept, "path": path, "pieces": to_json(pieces)},
+        ),
     )
 
 

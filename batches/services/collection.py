@@ -383,13 +383,18 @@ def _draft_item(order: Order, subject: Subject, target: Target) -> NewItem:
 
 def _drop_what_is_under_way(order: Order, draft: Draft) -> None:
     """Leave out what another run is at: its answer will serve this one too."""
-    under_way = set(
-        OpenItem.objects.filter(
-            object_id__in={item.subject.object_id for item in draft.new},
-            workload=order.workload.key,
-            scope="",
-        ).values_list("content_type_id", "object_id", "target")
+    opened = OpenItem.objects.filter(
+        object_id__in={item.subject.object_id for item in draft.new},
+        workload=order.workload.key,
+        scope="",
     )
+    under_way = {
+        (content_type_id, object_id, served)
+        for content_type_id, object_id, target in opened.values_list(
+            "content_type_id", "object_id", "target"
+        )
+        for served in (target, *order.workload.wholes(target))
+    }
     if not under_way:
         return
     kept = [

@@ -1,6 +1,6 @@
 """New items: the row, its open item, its request, written together and in bulk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from batches.models import BatchItem, ItemAttempt, ItemRequest, OpenItem, Run
 from batches.services.bulk import insert_rows, reserve_keys
 from batches.services.rendering import Rendered
 from batches.states import AttemptOutcome, ItemStatus
-from batches.workloads import Request, Subject, Target
+from batches.workloads import FollowUp, Request, Subject, Target
 
 ITEM_FIELDS = (
     "id",
@@ -168,3 +168,19 @@ def insert_items(
     insert_rows(ItemRequest, ("item", "body", "context"), requests)
     ItemAttempt.objects.bulk_create(attempts)
     return list(keys)
+
+
+def not_under_way(workload: str, follow_ups: Iterable[FollowUp]) -> list[FollowUp]:
+    """Those that no open item is at; of several about the same work, the first."""
+    follow_ups = list(follow_ups)
+    subjects = {follow_up.subject.object_id for follow_up in follow_ups}
+    opened = OpenItem.objects.filter(workload=workload, object_id__in=subjects)
+    under_way = set(opened.values_list("content_type_id", "object_id", "target"))
+    left = []
+    for follow_up in follow_ups:
+        subject = follow_up.subject
+        work = (subject.content_type_id, subject.object_id, follow_up.target)
+        if work not in under_way:
+            under_way.add(work)
+            left.append(follow_up)
+    return left

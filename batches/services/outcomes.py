@@ -30,7 +30,12 @@ from batches.providers.result_lines import ResultLine
 from batches.services.alerts import raise_alert
 from batches.services.bulk import add_to_rows, in_keys, insert_rows, update_rows
 from batches.services.failures import MOST_RETURNS, Failure
-from batches.services.items import Destination, NewItem, insert_items
+from batches.services.items import (
+    Destination,
+    NewItem,
+    insert_items,
+    not_under_way,
+)
 from batches.services.lifecycle import (
     SUMMED_FIELDS,
     ClosedItem,
@@ -373,7 +378,7 @@ def _insert_follow_ups(
 ) -> Counter[int]:
     """Write the items that answers asked for; counts them by run."""
     by_run: defaultdict[int, list[FollowUp]] = defaultdict(list)
-    for follow_up in follow_ups:
+    for follow_up in not_under_way(job.workload, follow_ups):
         by_run[closed[follow_up.parent_item_id].run_id].append(follow_up)
     for run in Run.objects.filter(pk__in=by_run):
         by_prompt: defaultdict[int | None, list[FollowUp]] = defaultdict(list)

@@ -30,13 +30,17 @@ from batches.models import (
     ItemAttempt,
     ItemRequest,
     JobShare,
-    OpenItem,
     Run,
 )
 from batches.providers.registry import is_sandbox
 from batches.providers.result_lines import ResultLine, read_line
 from batches.services.events import audit, record_event
-from batches.services.items import Destination, NewItem, insert_items
+from batches.services.items import (
+    Destination,
+    NewItem,
+    insert_items,
+    not_under_way,
+)
 from batches.services.lifecycle import move_items, refresh_run
 from batches.services.rendering import render
 from batches.services.steering import NotPossible
@@ -616,15 +620,5 @@ def _not_there(workload: Workload, follow_ups: Sequence[FollowUp]) -> list[Follo
     parents = {follow_up.parent_item_id for follow_up in follow_ups}
     asked = BatchItem.objects.filter(parent_id__in=parents)
     there = set(asked.values_list("parent_id", "target"))
-    subjects = {follow_up.subject.object_id for follow_up in follow_ups}
-    opened = OpenItem.objects.filter(workload=workload.key, object_id__in=subjects)
-    under_way = set(opened.values_list("content_type_id", "object_id", "target"))
-    left = []
-    for follow_up in follow_ups:
-        subject = follow_up.subject
-        work = (subject.content_type_id, subject.object_id, follow_up.target)
-        if (follow_up.parent_item_id, follow_up.target) in there or work in under_way:
-            continue
-        under_way.add(work)
-        left.append(follow_up)
-    return left
+    new = [f for f in follow_ups if (f.parent_item_id, f.target) not in there]
+    return not_under_way(workload.key, new)

@@ -213,9 +213,9 @@ def texts_panel(request, unit):
     if unit.latest:
         panel.blocks.append(version_block(unit, unit.latest))
     else:
-        for part in unit.draft_parts.order_by("number"):
+        for part in unit.draft_parts.order_by("number", "path"):
             label = _("part %(number)s of %(total)s") % {
-                "number": part.number,
+                "number": part.place,
                 "total": part.total,
             }
             panel.blocks.append(_block(unit, unit.language, label, part.text))
@@ -335,7 +335,9 @@ def version_marks(unit, version):
 
 def parts_panel(unit):
     parts = list(
-        unit.draft_parts.defer("text", "segments").order_by("source_hash", "number")
+        unit.draft_parts.defer("text", "segments").order_by(
+            "source_hash", "number", "path"
+        )
     )
     if not parts:
         return None
@@ -343,7 +345,7 @@ def parts_panel(unit):
         title=_("Parts"),
         columns=[_("Part"), _("Of"), _("Item")],
         rows=[
-            (number(part.number), number(part.total), row_link(BatchItem, part.item_id))
+            (part.place, number(part.total), row_link(BatchItem, part.item_id))
             for part in parts
         ],
     )

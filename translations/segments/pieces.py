@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 MAX_SEGMENT_CHARACTERS = 1_800
@@ -106,6 +107,22 @@ def parts(pieces: Sequence[Piece]) -> list[list[Piece]]:
         count += len(group)
         characters += size
     return slices if count else []
+
+
+def halves(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Two slices with about half of the segments' characters each, none of them empty.
+
+    The joined slices, one after the other, are the joined whole. A segment stays with
+    the attribute values in its tags; where there is only one, there are no halves.
+    """
+    groups = [[host, *values] for host, values in _hosts(pieces)]
+    starts = [at for at, (host, *_) in enumerate(groups) if isinstance(host, Segment)]
+    if len(starts) < 2:
+        return []
+    sizes = [sum(len(part.text) for part in segments_of(group)) for group in groups]
+    before = list(accumulate(sizes, initial=0))
+    cut = min(starts[1:], key=lambda at: abs(2 * before[at] - before[-1]))
+    return [list(chain(*groups[:cut])), list(chain(*groups[cut:]))]
 
 
 def to_json(pieces: Iterable[Piece]) -> list[Any]:
