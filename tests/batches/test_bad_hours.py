@@ -219,7 +219,7 @@ def test_the_spool_may_be_deleted_between_all_stages(sandbox, settings):
 def test_the_spool_may_be_deleted_again_and_again_while_stages_run(
     sandbox, settings, monkeypatch
 ):
-    monkeypatch.setattr("batches.services.ingestion.CHUNK_LINES", 3)
+    monkeypatch.setattr("batches.services.result_files.CHUNK_LINES", 3)
     settings.BATCH_MAX_REQUESTS = 20
     make_collected_run(items=100)
     bundle()

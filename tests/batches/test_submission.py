@@ -421,7 +421,9 @@ def test_an_upload_that_arrives_after_the_end_is_swept(sandbox, tmp_path):
     ends_well(job)
     # What a process had on its way when it was killed.
     (tmp_path / "late").write_text("{}\n")
-    late = get_provider("sandbox").upload(tmp_path / "late", file_name(job))
+    late = get_provider("sandbox").upload(
+        tmp_path / "late", file_name(job), on_block=lambda: None
+    )
     assert files_of(job) == [late]
 
     found = reconcile(apply=True, now=timezone.now())
