@@ -11,6 +11,7 @@ import io
 import json
 import os
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -138,6 +139,8 @@ class BatchProvider:
                 base_url=base_url, timeout=timeout, trust_env=not is_sandbox
             ),
         )
+        # A client that is no longer asked for would leave its connections open.
+        weakref.finalize(self, self._client.close)
         self._once = self._client.with_options(max_retries=0)
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ from batches.services.account import (
 from batches.services.alerts import raise_alert
 from batches.services.events import record_event
 from batches.services.holds import held_until, hold_on_job, report_refusal, take_probe
-from batches.services.installation import check_may_act
+from batches.services.installation import NotTheOriginal, check_may_act
 from batches.services.leases import Slice, worked_on
 from batches.services.lifecycle import move_job, update_job
 from batches.services.polling import (
@@ -80,6 +80,8 @@ def submit_jobs(*, now: datetime) -> int:
                 continue
             try:
                 submit_job(job)
+            except NotTheOriginal as err:
+                trouble.append(err)  # a person has to say which it is
             except HeldBack as held:
                 log.info("[Batch Worker] Job %d waits: %s", job.pk, held)
             except ProviderError as err:

@@ -250,7 +250,10 @@ def test_the_spool_may_be_deleted_again_and_again_while_stages_run(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_whose_disk_is_full_delays_the_job_and_loses_nothing(sandbox):
+def test_a_database_whose_disk_is_full_delays_the_job_and_loses_nothing(
+    sandbox, settings
+):
+    settings.BATCH_MAX_ATTEMPTS = 1
     if connection.vendor != "sqlite":
         pytest.skip("the bound on a database's pages is SQLite's")
     sandbox.faults(non_json_answers={"rate": 1.0})  # their lines are stored whole

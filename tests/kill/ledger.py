@@ -6,11 +6,6 @@ from typing import Any
 
 from tests.sandbox.fixtures import FINAL, SandboxProcess, wait_for
 
-# Deleting a job's files after its end (input, output and error file) is not built yet:
-# today only the file of a submission that came to nothing is deleted. The change that
-# brings it turns this on; until then the files left are counted in the log alone.
-CHECK_FILES_LEFT = False
-
 APPLIED = "applied"  # the outcome after which an item is never sent again
 
 
@@ -63,8 +58,7 @@ def compare(ledger: Ledger, found: dict[str, Any]) -> list[str]:
     wrong = _compare_batches(ledger, found["jobs"])
     wrong += _compare_lines(ledger, found["attempts"])
     wrong += _sent_again_without_need(found["attempts"])
-    if CHECK_FILES_LEFT:
-        wrong += [f"{id_} ({what}) is left" for id_, what in ledger.files.items()]
+    wrong += [f"{id_} ({what}) is left" for id_, what in ledger.files.items()]
     return wrong
 
 

@@ -22,6 +22,7 @@ REQUIRED = {
             "polling",
             "ingestion",
             "settlement",
+            "reconciliation",
         )
     ],
     "each call, before it and after": [
