@@ -356,6 +356,8 @@ def served(
         name = copy_on_server(server, empty_on_server, new_name())
         try:
             with inside(name, tmp_path / "first"):
+                # The tests share one sandbox, and each is an installation there.
+                Installation.objects.update(public_id=uuid.uuid4())
                 check_may_act()
             yield name
         finally:

@@ -25,7 +25,7 @@ from batches.states import HoldScope, JobStatus, Severity
 from batches.tasks import tick
 from tests.batches.elsewhere import copy_file, inside, migrate, new_file
 from tests.driving import work_off
-from tests.factories import make_collected_run, make_job
+from tests.factories import item_ids, make_collected_run, make_job
 from tests.gallery.models import Caption
 from tests.sandbox.fixtures import SandboxProcess, running_sandbox, wait_for
 
@@ -80,8 +80,9 @@ def sent_job(items: int = 3) -> BatchJob:
 
 @pytest.mark.django_db
 def test_all_files_of_a_finished_job_are_deleted_at_the_provider(sandbox):
-    sandbox.faults(failed_lines={"rate": 0.4})
-    job = make_job(9)
+    job = make_job(3)
+    failing = [str(item_ids(job)[0])]
+    sandbox.faults(failed_lines={"rate": 1.0, "status": 400, "custom_ids": failing})
 
     work_off()
 

@@ -102,7 +102,7 @@ FAULTS: dict[str, Any] = {
     "non_json_answers": {"containing": "BABBLES"},
     "oversized_lines": {"containing": "WIDE", "bytes": 4_300_000},
     "expire_partial": {"share": 0.5, "times": 2},
-    "billing_limit": {"times": 1},
+    "invisible_file": {"seconds": 0.5, "times": 1},
     "duplicate_lines": 0.1,
     "garbage_lines": 0.05,
 }
