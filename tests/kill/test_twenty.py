@@ -20,8 +20,8 @@ from tests.processes import ROOT, manage
 from tests.sandbox.fixtures import SandboxProcess, running_sandbox
 
 KILLS = 20
-# More than twenty short lives can do.
-LETTERS = 150
+
+LETTERS = 20  # brought before each kill
 LANGUAGES = ("ar", "so")  # those of the workload `letters`
 SPOKEN_SECONDS = 30.0
 FINISH_SECONDS = 300.0
@@ -47,25 +47,16 @@ def env(
         env = worker_environment(
             DATA_DIR=str(tmp_path), SANDBOX_URL=sandbox.url, DATABASE_URL=url
         )
-        letters = [
-            {"model": "letters.letter", "pk": n, "fields": {"text": f"Letter {n}."}}
-            for n in range(1, LETTERS + 1)
-        ]
-        (tmp_path / "letters.json").write_text(json.dumps(letters))
-        for command in (
-            ["migrate", "--run-syncdb", "--verbosity=0"],
-            ["loaddata", str(tmp_path / "letters.json")],
-            ["run_workload", "letters"],
-        ):
-            done = manage(*command, env=env)
-            assert done.returncode == 0, done.stderr
+        done = manage("migrate", "--run-syncdb", "--verbosity=0", env=env)
+        assert done.returncode == 0, done.stderr
         yield env
 
 
-def test_twenty_kills_in_a_row_lose_and_repeat_nothing(env, sandbox):
+def test_twenty_kills_in_a_row_lose_and_repeat_nothing(env, sandbox, tmp_path):
     moments = random.Random(20)  # noqa: S311
 
-    for _ in range(KILLS):
+    for number in range(KILLS):
+        bring_letters(number, env, tmp_path)  # else all is done before the last kill
         kill_when_at_work(env, after_seconds=moments.uniform(0, 0.2))
     finished = manage(
         "process_batches", "--until-done", env=env, timeout_seconds=FINISH_SECONDS
@@ -74,7 +65,9 @@ def test_twenty_kills_in_a_row_lose_and_repeat_nothing(env, sandbox):
     assert finished.returncode == 0, finished.stderr
     replies = rows("letters.reply", env)
     assert Counter((row["object_id"], row["target"]) for row in replies) == Counter(
-        (str(n), language) for n in range(1, LETTERS + 1) for language in LANGUAGES
+        (str(n), language)
+        for n in range(1, KILLS * LETTERS + 1)
+        for language in LANGUAGES
     )
     recounted = manage("recount", "--check", env=env)
     assert recounted.returncode == 0, recounted.stdout
@@ -83,6 +76,20 @@ def test_twenty_kills_in_a_row_lose_and_repeat_nothing(env, sandbox):
     answered = [attempt for attempt in attempts["attempts"] if attempt[3] == 200]
     assert sandbox.ledger()["lines"] == len(answered) == len(replies)
     assert compare(ledger, attempts) == []
+
+
+def bring_letters(number: int, env: dict[str, str], directory: Path) -> None:
+    """Further letters, and a run about them."""
+    keys = range(number * LETTERS + 1, (number + 1) * LETTERS + 1)
+    letters = [
+        {"model": "letters.letter", "pk": n, "fields": {"text": f"Letter {n}."}}
+        for n in keys
+    ]
+    path = directory / "letters.json"
+    path.write_text(json.dumps(letters))
+    for command in (["loaddata", str(path)], ["run_workload", "letters"]):
+        done = manage(*command, env=env)
+        assert done.returncode == 0, done.stderr
 
 
 def kill_when_at_work(env: dict[str, str], *, after_seconds: float) -> None:
