@@ -16,11 +16,22 @@ from batches.services.pipeline import is_idle
 from batches.services.polling import poll_jobs
 from batches.services.reconciliation import clean_up
 from batches.services.submission import submit_jobs
+from tests.sandbox.fixtures import wait_for
 
 
 def later() -> datetime:
     """An hour from now, so that nothing waits for its time."""
     return timezone.now() + timedelta(hours=1)
+
+
+def poll_until(is_so: Callable[[], bool]) -> None:
+    """Poll until it is so: on the way there a job may move more than once."""
+
+    def look() -> bool:
+        poll_jobs(now=later())
+        return is_so()
+
+    wait_for(look)
 
 
 def work_off(

@@ -34,7 +34,7 @@ from batches.workloads import Subject, Target, Workload, get_workload
 
 log = logging.getLogger(__name__)
 
-PAGE_SUBJECTS = 500
+PAGE_SUBJECTS = 200
 # Somebody else may put the same work into the pool between our look and our commit.
 COLLISION_RETRIES = 5
 

@@ -24,7 +24,6 @@ from batches.services.collection import collect_run
 from batches.services.holds import report_account_trouble
 from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import is_idle
-from batches.services.polling import poll_jobs
 from batches.services.recount import recount
 from batches.services.steering import cancel_run
 from batches.services.submission import submit_jobs
@@ -38,6 +37,7 @@ from tests.batches.workers import (
     row_locked,
     waiting_for_locks,
 )
+from tests.driving import poll_until
 from tests.factories import (
     make_collected_run,
     make_job,
@@ -131,7 +131,7 @@ def test_submitters_pay_for_a_job_once(sandbox):
     assert job.status == JobStatus.VALIDATING
     billed = sandbox.ledger()["by_custom_id"]
     keys = [str(key) for key in BatchItem.objects.values_list("pk", flat=True)]
-    wait_for(lambda: poll_jobs(now=later()) or _is(job, JobStatus.COMPLETED))
+    poll_until(lambda: _is(job, JobStatus.COMPLETED))
     billed = sandbox.ledger()["by_custom_id"]
     batches = {line["batch"] for key in keys for line in billed[key]}
     assert job.provider_batch_id in batches
@@ -142,7 +142,7 @@ def test_readers_of_one_job_apply_each_answer_once(sandbox, settings):
     make_collected_run(items=30)
     (job,) = bundle()
     submit_jobs(now=timezone.now())
-    wait_for(lambda: poll_jobs(now=later()) or _is(job, JobStatus.COMPLETED))
+    poll_until(lambda: _is(job, JobStatus.COMPLETED))
 
     at_once(lambda: ingest_jobs(now=later()))
 
@@ -157,9 +157,7 @@ def test_jobs_of_one_run_that_end_together_leave_it_done(sandbox, settings):
     jobs = bundle()
     submit_jobs(now=timezone.now())
     for job in jobs:
-        wait_for(
-            lambda job=job: poll_jobs(now=later()) or _is(job, JobStatus.COMPLETED)
-        )
+        poll_until(lambda job=job: _is(job, JobStatus.COMPLETED))
 
     at_once(lambda: ingest_jobs(now=later()))
     ingest_jobs(now=later())
@@ -316,7 +314,7 @@ def test_what_comes_back_while_its_run_is_cancelled_is_not_lost(sandbox, setting
     bundle()
     submit_jobs(now=timezone.now())
     (job,) = BatchJob.objects.all()
-    wait_for(lambda: poll_jobs(now=later()) or _is(job, JobStatus.COMPLETED))
+    poll_until(lambda: _is(job, JobStatus.COMPLETED))
     make_paintings("the one that waits")
     Run.objects.filter(pk=run.pk).update(collected_at=None)
     collect_run(Run.objects.get(pk=run.pk))

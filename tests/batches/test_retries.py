@@ -8,14 +8,12 @@ from batches.models import Alert, BatchItem, BatchJob, Hold, ItemAttempt, OpenIt
 from batches.services.bundling import bundle
 from batches.services.failures import BY_CODE, BY_STATUS, Failure, classify
 from batches.services.ingestion import ingest_jobs
-from batches.services.polling import poll_jobs
 from batches.services.recount import recount
 from batches.services.submission import submit_jobs
 from batches.states import AttemptOutcome, HoldScope, ItemStatus
-from tests.driving import later, work_off
+from tests.driving import later, poll_until, work_off
 from tests.factories import make_collected_run, make_job
 from tests.gallery.models import Caption
-from tests.sandbox.fixtures import wait_for
 
 APPLIED, FAILED, RETRIED, RETURNED, SPLIT = (
     AttemptOutcome.APPLIED,
@@ -38,7 +36,7 @@ def one_round():
     """Bundle, send and read what came of it: each stage once."""
     bundle(now=later())
     submit_jobs(now=later())
-    wait_for(lambda: poll_jobs(now=later()) or not BatchJob.objects.at_provider())
+    poll_until(lambda: not BatchJob.objects.at_provider().exists())
     ingest_jobs(now=later())
 
 

@@ -51,7 +51,7 @@ from tests.batches.workers import (
     row_locked,
     waiting_for_locks,
 )
-from tests.driving import work_off
+from tests.driving import poll_until, work_off
 from tests.factories import make_job
 from tests.gallery.models import Caption
 from tests.sandbox.fixtures import SandboxProcess, wait_for
@@ -146,7 +146,7 @@ def at(status: JobStatus) -> BatchJob:
     elif status != JobStatus.PENDING:
         submit_jobs(now=timezone.now())
     if status == JobStatus.COMPLETED:
-        wait_for(lambda: poll_jobs(now=later()) or is_at(job, status))
+        poll_until(lambda: is_at(job, status))
     job.refresh_from_db()
     assert job.status == status
     return job
@@ -340,7 +340,7 @@ def test_who_was_suspended_between_the_two_files_applies_nothing_more(
     bad = list(BatchItem.objects.order_by("pk").values_list("pk", flat=True)[:2])
     sandbox.faults(failed_lines={"custom_ids": [str(pk) for pk in bad], "status": 400})
     submit_jobs(now=timezone.now())
-    wait_for(lambda: poll_jobs(now=later()) or is_at(job, JobStatus.COMPLETED))
+    poll_until(lambda: is_at(job, JobStatus.COMPLETED))
     job.refresh_from_db()
     gate.keep(f"GET /v1/files/{job.error_file_id}/content")
     worker = start_worker()
@@ -363,7 +363,7 @@ def test_two_who_download_the_same_file_both_have_it_whole(sandbox, tmp_path):
     job = make_job(items=2)
     sandbox.faults(oversized_lines={"rate": 1, "bytes": 600_000})
     submit_jobs(now=timezone.now())
-    wait_for(lambda: poll_jobs(now=later()) or is_at(job, JobStatus.COMPLETED))
+    poll_until(lambda: is_at(job, JobStatus.COMPLETED))
     job.refresh_from_db()
     sandbox.faults(slow={"seconds": 1.0, "on": "files.content", "times": 1})
     provider = get_provider("sandbox")
