@@ -44,7 +44,7 @@ from batches.services.lifecycle import (
 )
 from batches.services.rendering import render
 from batches.signals import announce
-from batches.states import BACK, AttemptOutcome, FileKind
+from batches.states import BACK, AttemptOutcome, FileKind, Intent
 from batches.workloads import FollowUp, Target, Verdict, Workload
 
 log = logging.getLogger(__name__)
@@ -190,6 +190,8 @@ def _settle_failure(
     An answer cut off goes out again once with a doubled limit, then in parts.
     """
     failure = outcome.failure
+    if job.intent == Intent.CANCEL:
+        return []  # what a person cancelled does not go out again by itself
     if failure in (Failure.NOT_EXECUTED, Failure.ACCOUNT):
         outcome.outcome = AttemptOutcome.RETURNED
         if past.returns + 1 >= MOST_RETURNS:

@@ -10,7 +10,7 @@ from batches.services.failures import BY_CODE, BY_STATUS, Failure, classify
 from batches.services.ingestion import ingest_jobs
 from batches.services.recount import recount
 from batches.services.submission import submit_jobs
-from batches.states import AttemptOutcome, HoldScope, ItemStatus
+from batches.states import AttemptOutcome, HoldScope, Intent, ItemStatus
 from tests.driving import later, poll_until, work_off
 from tests.factories import make_collected_run, make_job
 from tests.gallery.models import Caption
@@ -237,3 +237,17 @@ def test_what_failed_is_kept_whole_also_when_it_goes_out_again(sandbox):
     attempt = ItemAttempt.objects.get()
     assert attempt.outcome == RETRIED
     assert json.loads(attempt.raw_line)["response"]["status_code"] == 503
+
+
+@pytest.mark.django_db
+def test_what_fails_in_a_cancelled_job_does_not_go_out_again(sandbox):
+    sandbox.faults(failed_lines={"rate": 1.0, "status": 503})
+    job = make_job(2)
+    submit_jobs(now=later())
+    poll_until(lambda: not BatchJob.objects.at_provider().exists())
+    BatchJob.objects.filter(pk=job.pk).update(intent=Intent.CANCEL)
+    ingest_jobs(now=later())
+
+    assert outcomes() == [FAILED, FAILED]
+    assert not OpenItem.objects.exists()
+    assert recount(repair=False) == []
