@@ -4,7 +4,10 @@ Secrets and addresses are not here: they stay in the environment, and what needs
 reads `django.conf.settings`.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -34,6 +37,28 @@ def _whole(minimum: int, maximum: int) -> Setting:
     return Setting(check, f"a whole number from {minimum} to {maximum}")
 
 
+def _ratio() -> Setting:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError
+        if not 0 <= value <= 1:
+            raise ValueError
+        return float(value)
+
+    return Setting(check, "a number from 0 to 1, such as 0.8")
+
+
+def _amount(minimum: float, maximum: float) -> Setting:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError
+        if not minimum <= value <= maximum:
+            raise ValueError
+        return float(value)
+
+    return Setting(check, f"a number from {minimum} to {maximum:,}, such as 0.5")
+
+
 def _switch() -> Setting:
     def check(value: Any) -> bool:
         if not isinstance(value, bool):
@@ -61,6 +86,15 @@ def _text() -> Setting:
     return Setting(check, "a text that is not empty")
 
 
+def _some_of(*choices: str) -> Setting:
+    def check(value: Any) -> list[str]:
+        if not set(_list().check(value)) <= set(choices):
+            raise ValueError
+        return list(dict.fromkeys(value))
+
+    return Setting(check, f"a list of {', '.join(choices)}, or empty for none")
+
+
 def _list() -> Setting:
     def check(value: Any) -> list[str]:
         if not isinstance(value, list) or not all(
@@ -70,6 +104,29 @@ def _list() -> Setting:
         return value
 
     return Setting(check, "a list of texts")
+
+
+def _figures(minimum: int, maximum: int) -> Setting:
+    """A number for each of some names, written `name=number, name=number`."""
+
+    def check(value: Any) -> dict[str, int]:
+        if isinstance(value, str):
+            value = [part for part in value.split(",") if part.strip()]
+        if isinstance(value, list):
+            pairs = [str(part).partition("=") for part in value]
+            value = {name.strip(): int(number) for name, _, number in pairs}
+            if len(value) != len(pairs):
+                raise ValueError
+        if not isinstance(value, dict):
+            raise ValueError
+        whole = _whole(minimum, maximum)
+        if not all(isinstance(name, str) and name for name in value):
+            raise ValueError
+        return {name: whole.check(number) for name, number in value.items()}
+
+    return Setting(
+        check, f"names with whole numbers from {minimum} to {maximum}, as in name=5"
+    )
 
 
 def _cron() -> Setting:
@@ -98,13 +155,42 @@ def _dollars() -> Setting:
     return Setting(check, "an amount of dollars of 0 or more, or empty for none")
 
 
+LANGUAGE_PAIR = re.compile(r"([A-Za-z0-9-]+)\s*>\s*([A-Za-z0-9-]+)\s*=\s*(\w+)")
+
+
+def _rules_of_pairs(*choices: str) -> Setting:
+    def check(value: Any) -> list[str]:
+        rules = []
+        for part in _list().check(value):
+            match = LANGUAGE_PAIR.fullmatch(part.strip())
+            if match is None or match[3] not in choices:
+                raise ValueError
+            rules.append(f"{match[1]}>{match[2]}={match[3]}")
+        return rules
+
+    rules = ", ".join(choices)
+    return Setting(
+        check, f"a list of language pairs, each with one of {rules}: so>ar=review"
+    )
+
+
 # At most 50,000 lines: the provider's own bound for one batch.
 OVERRIDABLE: dict[str, Setting] = {
+    "ALERT_CHANNELS": _some_of("email", "log"),
+    "ALERT_ERROR_PERCENT": _amount(0, 100),
+    "ALERT_FAILED_JOBS": _whole(1, 1_000),
+    "ALERT_JOBS_PER_HOUR": _amount(0, 1_000),
+    "ALERT_PROCESSING_SECONDS": _whole(1, 14 * 86_400),
+    "ALERT_SUPPRESSION_MINUTES": _figures(0, 60 * 24 * 30),
+    "BATCH_AUTO_SCALING": _switch(),
     "BATCH_CREATE_INTERVAL": _cron(),
     "BATCH_CREATION_ENABLED": _switch(),
     "BATCH_MAX_ATTEMPTS": _whole(1, 10),
+    "BATCH_MAX_JOBS": _whole(1, 1_000),
+    "BATCH_MAX_JOBS_PER_WORKLOAD": _figures(1, 1_000),
     "BATCH_MAX_REQUESTS": _whole(1, 50_000),
     "BATCH_MAX_WAIT_MINUTES": _whole(0, 1_440),
+    "BATCH_MIN_PASS_RATIO": _ratio(),
     "BATCH_MIN_SIZE": _whole(1, 50_000),
     "BATCH_POLLING_ENABLED": _switch(),
     "BATCH_PROCESSING_ENABLED": _switch(),
@@ -113,6 +199,7 @@ OVERRIDABLE: dict[str, Setting] = {
     "BATCH_STATUS_CHECK_INTERVAL": _cron(),
     "BATCH_SWEEP_SCHEDULE": _cron(),
     "BATCH_TIMEOUT_HOURS": _whole(1, 24 * 14),
+    "DAILY_CAP_USD": _dollars(),
     "KEEP_PROVIDER_FILES": _switch(),
     "LEASE_SECONDS": _whole(5, 3_600),
     "MAX_FIELD_CHARACTERS": _whole(1, 10_000_000),
@@ -123,9 +210,17 @@ OVERRIDABLE: dict[str, Setting] = {
     "PROVIDER_DELETE_SECONDS": _whole(0, 3_600),
     "PROVIDER_TIMEOUT_SECONDS": _whole(1, 3_600),
     "PROVIDER_VISIBILITY_SECONDS": _whole(0, 3_600),
+    "QUIZ_AUTO_APPLY": _switch(),
+    "REVIEW_DIGEST_SCHEDULE": _cron(),
+    "SOURCE_SWEEP_SCHEDULE": _cron(),
+    "REVIEW_TWO_PEOPLE": _switch(),
+    "RUN_CAP_USD": _dollars(),
     "STAGING": _switch(),
+    "TOKEN_QUEUE_LIMITS": _figures(1, 10**15),
     "TRANSLATION_LANGUAGES": _list(),
     "TRANSLATION_PUBLISH": _one_of("review", "clean", "all"),
+    "TRANSLATION_PUBLISH_PAIRS": _rules_of_pairs("review", "clean", "all"),
+    "TRANSLATION_REPAIR": _switch(),
 }
 
 
@@ -135,7 +230,7 @@ def get(name: str) -> Any:
     Raises ConfigError where the value cannot be used, naming it and what would do.
     """
     setting = OVERRIDABLE[name]
-    override = ConfigOverride.objects.filter(pk=name).first()
+    override = _override(name)
     value = override.value if override else getattr(settings, name)
     try:
         return setting.check(value)
@@ -144,6 +239,35 @@ def get(name: str) -> Any:
         raise ConfigError(
             f"{name} is {value!r} in {source}; it must be {setting.expected}."
         ) from err
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Inside, all overrides are read together, by whoever asks first, and then kept.
+
+    For what only reads, as a page does: dozens of settings there would be as many
+    queries. What is changed inside the block is not seen in it.
+    """
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+# None where each reading looks anew; empty until the first one.
+_kept: ContextVar[dict[str, dict[str, ConfigOverride]] | None] = ContextVar(
+    "kept", default=None
+)
+
+
+def _override(name: str) -> ConfigOverride | None:
+    kept = _kept.get()
+    if kept is None:
+        return ConfigOverride.objects.filter(pk=name).first()
+    if "rows" not in kept:
+        kept["rows"] = ConfigOverride.objects.in_bulk()
+    return kept["rows"].get(name)
 
 
 def creation_enabled() -> bool:

@@ -1,5 +1,7 @@
 """The one family of errors that services raise and edges put into words."""
 
+from datetime import datetime
+
 
 class BatchError(Exception):
     """Something a person can act on; the text names the thing and the next step.
@@ -34,6 +36,16 @@ class HeldBack(BatchError):
     code = "held"
 
 
+class ProviderRests(BatchError):
+    """A provider did not answer several times in a row; it is asked again `until`."""
+
+    code = "provider_rests"
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
 class SubjectGone(BatchError):
     """Rows that answers are for were deleted meanwhile: {item id: what is gone}.
 
@@ -59,6 +71,12 @@ class MachineTrouble(BatchError):
     code = "machine_trouble"
 
 
+class BadPrice(BatchError):
+    """A price that cannot be used, such as one that is negative or overlaps another."""
+
+    code = "bad_price"
+
+
 class UnknownPrice(BatchError):
     """No price is known for a model, so no work may be sent to it."""
 
@@ -77,3 +95,38 @@ class ConfigError(BatchError):
     """A setting or an override has a value that cannot be used."""
 
     code = "bad_setting"
+
+
+class PromptIsFixed(BatchError):
+    """A prompt version was to be changed, which answers name as what they came of."""
+
+    code = "prompt_is_fixed"
+
+    def __init__(self, version: str, changed: list[str]) -> None:
+        super().__init__(
+            f"{version} never changes ({', '.join(changed)} was to be another); "
+            "write a new version."
+        )
+
+
+class AuditIsFixed(BatchError):
+    """An entry of the audit log was to be changed or deleted."""
+
+    code = "audit_is_fixed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The audit log only grows: an entry is never changed and never deleted."
+        )
+
+
+class BadPrompt(BatchError):
+    """A prompt's text, or the share of subjects to try it on, that cannot be used."""
+
+    code = "bad_prompt"
+
+
+class NotPossible(BatchError):
+    """What is asked for cannot be done to this row as it is now."""
+
+    code = "conflict"

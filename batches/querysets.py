@@ -1,11 +1,12 @@
 """The query vocabulary: reads only, each with a name."""
 
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from django.db import models
 from django.db.models import Q
 
+from batches.errors import AuditIsFixed, PromptIsFixed
 from batches.states import (
     AT_PROVIDER,
     JOB_UNFINISHED,
@@ -50,6 +51,10 @@ class BatchJobQuerySet(models.QuerySet[Any]):
 
     def at_provider(self) -> Self:
         return self.filter(status__in=AT_PROVIDER)
+
+    def within(self, since: datetime) -> Self:
+        """Jobs of a range that reaches to now: not finished before it began."""
+        return self.filter(Q(finished_at__isnull=True) | Q(finished_at__gte=since))
 
     def claimable(self, now: datetime) -> Self:
         """Jobs whose lease is free or has ended."""
@@ -114,3 +119,38 @@ class AlertQuerySet(models.QuerySet[Any]):
 class EventQuerySet(models.QuerySet[Any]):
     def oldest_first(self) -> Self:
         return self.order_by("pk")
+
+
+class PromptVersionQuerySet(models.QuerySet[Any]):
+    def in_use(self, workload: str) -> Self:
+        """The version in production and those on trial, by number."""
+        used = Q(is_production=True) | ~Q(slots=[])
+        return self.filter(used, workload=workload).order_by("number")
+
+    def update(self, **changes: Any) -> int:
+        """As Django's; raises PromptIsFixed for a column of what a version is."""
+        if fixed := [name for name in changes if name in self.model.fixed]:
+            raise PromptIsFixed("A prompt version", fixed)
+        return super().update(**changes)
+
+    def delete(self) -> NoReturn:
+        raise PromptIsFixed("A prompt version", ["its being there"])
+
+
+class AuditEntryQuerySet(models.QuerySet[Any]):
+    """The audit log grows, and that is all that it does."""
+
+    def newest_first(self) -> Self:
+        return self.order_by("-pk")
+
+    def update(self, **changes: Any) -> NoReturn:
+        raise AuditIsFixed
+
+    def bulk_update(self, *args: Any, **options: Any) -> NoReturn:
+        raise AuditIsFixed
+
+    def delete(self) -> NoReturn:
+        raise AuditIsFixed
+
+    def _raw_delete(self, using: str | None) -> NoReturn:
+        raise AuditIsFixed

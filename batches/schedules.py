@@ -1,6 +1,7 @@
 """Schedules as settings describe them, and as the worker's table has them."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 
 from batches import config
-from batches.models import SyncedSchedule
+from batches.models import RunTemplate, SyncedSchedule
 from batches.tasks import TICK
 from batches.workloads import all_workloads
 
@@ -28,6 +29,15 @@ class Wanted:
     intended_date_kwarg: str | None = None
 
 
+# What the content apps have by the clock: {name: schedule}, as the settings say.
+_further: list[Callable[[], dict[str, Wanted]]] = []
+
+
+def register_schedules(wanted: Callable[[], dict[str, Wanted]]) -> None:
+    """Have a content app's schedules synced too; their names begin with PREFIX."""
+    _further.append(wanted)
+
+
 @dataclass
 class SyncReport:
     """What a sync did, by schedule name."""
@@ -38,7 +48,7 @@ class SyncReport:
 
 
 def wanted_schedules() -> dict[str, Wanted]:
-    """{name: schedule} by the settings; none while STAGING is on.
+    """{name: schedule} by the settings and templates; none while STAGING is on.
 
     Raises ConfigError for a cron line that is none.
     """
@@ -51,6 +61,8 @@ def wanted_schedules() -> dict[str, Wanted]:
         "status": ("poll", "BATCH_STATUS_CHECK_INTERVAL"),
         "results": ("ingest", "BATCH_RESULT_PROCESSING_INTERVAL"),
         "sweep": ("sweep", "BATCH_SWEEP_SCHEDULE"),
+        "webhooks": ("tell", "BATCH_RESULT_PROCESSING_INTERVAL"),
+        "watch": ("watch", "BATCH_CREATE_INTERVAL"),
         "reconcile": ("reconcile", "BATCH_RECONCILE_SCHEDULE"),
     }
     wanted = {
@@ -65,6 +77,15 @@ def wanted_schedules() -> dict[str, Wanted]:
                 config.get("NIGHTLY_SCHEDULE"),
                 intended_date_kwarg="due",
             )
+    for template in RunTemplate.objects.exclude(cron=""):
+        wanted[f"{PREFIX}template {template.pk}"] = Wanted(
+            "batches.tasks.run_template",
+            repr((template.pk,)),
+            template.cron,
+            intended_date_kwarg="due",
+        )
+    for further in _further:
+        wanted |= further()
     return wanted
 
 

@@ -145,6 +145,7 @@ class AttemptOutcome(models.TextChoices):
     RETRIED = "retried", _("Retried")  # failed in a way that passes; it went back too
     SPLIT = "split", _("Split")  # cut off twice; its parts go out as follow-ups
     CANCELLED = "cancelled", _("Cancelled")
+    REUSED = "reused", _("Reused")  # nothing sent: an equal item's answer was stored
 
 
 # What an attempt's outcome makes of its item; those of BACK go out again.
@@ -155,8 +156,11 @@ ITEM_AFTER: dict[AttemptOutcome, ItemStatus] = {
     AttemptOutcome.RETURNED: ItemStatus.PENDING,
     AttemptOutcome.RETRIED: ItemStatus.PENDING,
     AttemptOutcome.CANCELLED: ItemStatus.CANCELLED,
+    AttemptOutcome.REUSED: ItemStatus.COMPLETE,
 }
 BACK = (AttemptOutcome.RETURNED, AttemptOutcome.RETRIED)
+# An answer, or the lack of one, that its item ended with in a job.
+JUDGED = (AttemptOutcome.APPLIED, AttemptOutcome.SPLIT, AttemptOutcome.FAILED)
 
 
 class FileKind(models.IntegerChoices):
@@ -211,6 +215,21 @@ def run_status(
     return RunStatus.COMPLETED if complete or not items else RunStatus.FAILED
 
 
+class CanaryState(models.TextChoices):
+    """Whether a run's first answers are looked at before the rest of it goes out."""
+
+    OFF = "off", _("Not asked for")
+    UNDECIDED = "undecided", _("Not decided yet")  # until enough of it is collected
+    SAMPLING = "sampling", _("A sample goes first")
+    PASSED = "passed", _("The sample passed")
+    BRAKED = "braked", _("The sample did not pass")
+    NOT_NEEDED = "not_needed", _("Not needed")  # a small run, or nothing new in it
+
+
+# In these only the sample of a run may get into a job.
+HOLDING_BACK = (CanaryState.UNDECIDED, CanaryState.SAMPLING)
+
+
 class Trigger(models.TextChoices):
     SCHEDULE = "schedule", _("Schedule")
     ADMIN = "admin", _("Admin")
@@ -232,6 +251,22 @@ class HoldScope(models.TextChoices):
     ACCOUNT = "account", _("Account")
 
 
+class CapScope(models.TextChoices):
+    ALL = "all", _("everything")
+    WORKLOAD = "workload", _("a workload")
+    OWNER = "owner", _("an owner")
+    ACCOUNT = "account", _("an account")
+    RUN = "run", _("each run")
+
+
+class CapPeriod(models.TextChoices):
+    """Days and months are those of UTC, by which providers bill."""
+
+    DAY = "day", _("a day")
+    MONTH = "month", _("a month")
+    EVER = "ever", _("in all")
+
+
 class Severity(models.TextChoices):
     WARNING = "warning", _("Warning")
     CRITICAL = "critical", _("Critical")
@@ -241,9 +276,14 @@ class Intent(models.TextChoices):
     """What a person, or a deadline of ours, wants of a job that is under way."""
 
     NONE = "", _("None")
-    CANCEL = "cancel", _("Cancel")
-    RECALL = "recall", _("Recall")
+    PAUSE = "pause", _("Pause")  # not sent until resumed
+    RECALL = "recall", _("Recall")  # what was not executed goes back to the pool
+    CANCEL = "cancel", _("Cancel")  # and here it ends
     DEADLINE = "deadline", _("Past its deadline")
+
+
+# What a batch at its provider is cancelled for.
+STOPPED = (Intent.RECALL, Intent.CANCEL)
 
 
 class EventKind(models.TextChoices):
@@ -258,9 +298,23 @@ class EventKind(models.TextChoices):
     RUN_RETRY = "job:retry", _("Retried")
     RUN_COLLECTED = "run:collected", _("Collected")
     RUN_WAITS = "run:waits", _("Waits")
+    RUN_SPENT = "run:spent", _("Budget")
+    RUN_REUSED = "run:reused", _("Answers reused")
+    RUN_SAMPLE = "run:sample", _("Sample")
+    RUN_BRAKED = "run:braked", _("Braked")
     BATCH_CREATED = "batch:created", _("Created")
     BATCH_MOVED = "batch:moved", _("Moved")
     BATCH_NOTE = "batch:note", _("Note")
+
+
+class WebhookKind(models.TextChoices):
+    """What other programs can be told of."""
+
+    RUN_FINISHED = "run.finished", _("A run is finished")
+    RUN_FAILED = "run.failed", _("A run has failed")
+    PUBLISHED = "translation.published", _("Translations are published")
+    ALERT = "alert.raised", _("An alert is raised")
+    TEST = "webhook.test", _("A test")
 
 
 class AuditOutcome(models.TextChoices):
@@ -268,3 +322,12 @@ class AuditOutcome(models.TextChoices):
     FAILURE = "FAILURE", _("Failure")
     BLOCKED = "BLOCKED", _("Blocked")
     RATE_LIMITED = "RATE_LIMITED", _("Rate limited")
+
+
+class AuditKind(models.TextChoices):
+    """What sort of thing an entry of the audit log tells of."""
+
+    ACT = "act", _("An act")
+    PLATFORM_ADMIN = "platform_admin", _("A look at the monitoring")
+    SIGN_IN = "sign_in", _("A sign-in")
+    DENIAL = "denial", _("A refusal")

@@ -17,8 +17,10 @@ from django_q.tasks import async_task
 
 from batches import config
 from batches.errors import BatchError
-from batches.models import BatchJob, Run
+from batches.models import BatchJob, Run, RunTemplate
+from batches.monitoring.thresholds import breaches
 from batches.providers.registry import is_sandbox
+from batches.services.alerts import raise_alert
 from batches.services.bundling import bundle
 from batches.services.collection import collect_runs, start_run
 from batches.services.holds import probe_keys
@@ -27,7 +29,9 @@ from batches.services.leases import is_slice_over, one_slice
 from batches.services.pipeline import process_once
 from batches.services.polling import poll_jobs
 from batches.services.reconciliation import clean_up, reconcile
+from batches.services.run_templates import start_template
 from batches.services.submission import submit_jobs
+from batches.services.webhooks import send_webhooks
 from batches.states import AT_PROVIDER, Trigger
 
 log = logging.getLogger(__name__)
@@ -56,7 +60,9 @@ def tick(stage: str, **_: Any) -> str:
         "ingest": (config.polling_enabled, _ingest),
         "clean": (config.polling_enabled, _clean),
         "reconcile": (config.polling_enabled, _reconcile),
+        "tell": (lambda: True, _tell),
         "sweep": (lambda: True, _sweep),
+        "watch": (lambda: True, _watch),
     }
     is_on, run = stages[stage]
     if not is_on():
@@ -96,17 +102,47 @@ def run_nightly(workload: str, *, due: str) -> str:
     return f"run {run.pk}"
 
 
+def run_template(template_id: int, *, due: str) -> str:
+    """Start a template's scheduled run, once for each due time."""
+    if not config.creation_enabled():
+        return "switched off"
+    template = RunTemplate.objects.filter(pk=template_id).first()
+    if template is None or not template.cron:
+        return "no longer scheduled"
+    due_at = datetime.fromisoformat(due)
+    if Run.objects.filter(schedule=template.schedule_key, due_at=due_at).exists():
+        return "started before"
+    try:
+        run = start_template(
+            template, trigger=Trigger.SCHEDULE, owner=template.owner, due_at=due_at
+        )
+    except BatchError as err:
+        raise_alert(
+            "template_not_started",
+            f"The run template “{template.name}” was due and was not started: {err} "
+            "Correct the template; it is tried again when it is next due.",
+            key=template.schedule_key,
+        )
+        return str(err)
+    return f"run {run.pk}"
+
+
 def request_tick(stage: str) -> None:
     """Put a tick into the queue, unless one of the same stage waits there already.
 
     One whose lock lies in the future was taken by a worker: it may have looked before
     the new work was there, so it does not count as waiting.
     """
+    request_once(TICK, stage, name=f"tick {stage}")
+
+
+def request_once(func: str, *args: Any, name: str) -> None:
+    """Put a task into the queue, unless the same waits there already."""
     for queued in OrmQ.objects.filter(lock__lte=timezone.now()):
         task = queued.task
-        if task.get("func") == TICK and task.get("args") == (stage,):
+        if task.get("func") == func and task.get("args") == args:
             return
-    async_task(TICK, stage, task_name=f"tick {stage}")
+    async_task(func, *args, task_name=name)
 
 
 def request_all_ticks() -> None:
@@ -114,7 +150,7 @@ def request_all_ticks() -> None:
 
     A task that died with its worker comes back only after the queue's `retry`.
     """
-    for stage in ("collect", "bundle", "submit", "poll", "ingest", "clean"):
+    for stage in ("collect", "bundle", "submit", "poll", "ingest", "clean", "tell"):
         request_tick(stage)
 
 
@@ -141,6 +177,17 @@ def _clean() -> str:
 
 def _reconcile() -> str:
     return str(reconcile(apply=True, now=timezone.now()))
+
+
+def _tell() -> str:
+    return f"{send_webhooks(now=timezone.now())} delivered"
+
+
+def _watch() -> str:
+    found = breaches(timezone.now())
+    for breach in found:
+        raise_alert(breach.code, breach.message, severity=breach.severity)
+    return f"{len(found)} alerts"
 
 
 def _sweep() -> str:

@@ -8,6 +8,8 @@ class BatchsiteConfig(AppConfig):
     name = "batchsite"
 
     def ready(self) -> None:
+        # Listens to sign-ins.
+        from batchsite import second_factor, signing_in  # noqa: F401
         from batchsite.checks import check_settings
 
         register(check_settings)

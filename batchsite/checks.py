@@ -8,6 +8,9 @@ from django.core.checks import CheckMessage, Error
 from batches.config import OVERRIDABLE
 from batches.errors import UnknownProvider
 from batches.providers.registry import active_provider
+from translations.chats.taxonomies import taxonomy_of
+from translations.languages import is_known
+from translations.quality.detection import detectable
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -24,6 +27,41 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
             _wrong(
                 f"SECURE_HSTS_SECONDS is {settings.SECURE_HSTS_SECONDS}",
                 "a number of seconds, 0 or more",
+            )
+        )
+    if settings.EVENT_STREAMS < 0:
+        messages.append(
+            _wrong(
+                f"EVENT_STREAMS is {settings.EVENT_STREAMS}",
+                "a number of streams, 0 or more; 0 pushes nothing",
+            )
+        )
+    for name in ("LOGIN_FAILURES", "LOGIN_LOCK_MINUTES"):
+        value = getattr(settings, name)
+        if value < 1:
+            messages.append(_wrong(f"{name} is {value}", "a whole number, 1 or more"))
+    known = detectable()
+    if strange := sorted({*settings.LANGUAGES_TOLD_APART} - {*known}):
+        messages.append(
+            _wrong(
+                f"LANGUAGES_TOLD_APART has {', '.join(strange)}",
+                f"codes that the language detector knows: {', '.join(known)}",
+            )
+        )
+    if not is_known(settings.CHAT_STAFF_LANGUAGE):
+        messages.append(
+            _wrong(
+                f"CHAT_STAFF_LANGUAGE is {settings.CHAT_STAFF_LANGUAGE}",
+                "a language tag such as en or nl",
+            )
+        )
+    try:
+        taxonomy_of(settings.CHAT_CATEGORIES)
+    except ValueError:
+        messages.append(
+            _wrong(
+                f"CHAT_CATEGORIES is {settings.CHAT_CATEGORIES}",
+                "academy, staff, or 2 to 48 categories with | between them, each once",
             )
         )
     try:

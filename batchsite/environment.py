@@ -1,5 +1,6 @@
 """The environment, read so that a wrong value is one sentence that names it."""
 
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,7 +35,8 @@ class Env(environ.Env):
         try:
             return self.parse_value(text, cast)
         except ValueError as err:
-            raise _wrong(var, text, "a whole number") from err
+            expected = "a number" if cast is float else "a whole number"
+            raise _wrong(var, text, expected) from err
 
     def choice(self, var: str, choices: tuple[str, ...], default: str) -> str:
         """One of a few words, whatever its case."""
@@ -53,6 +55,17 @@ class Env(environ.Env):
             raise _wrong(var, name, "a time zone such as Africa/Mogadishu") from err
         return name
 
+    def networks(self, var: str, default: list[str]) -> list[str]:
+        """Addresses and networks with commas between, as 10.0.0.5, 10.1.0.0/16."""
+        texts = [text.strip() for text in self.list(var, default=default)]
+        for text in texts:
+            try:
+                ip_network(text)
+            except ValueError as err:
+                expected = "addresses or networks such as 10.0.0.5, 10.1.0.0/16"
+                raise _wrong(var, text, expected) from err
+        return texts
+
     def database(self, var: str, default: str) -> dict[str, Any]:
         """An address as Django's settings; never repeated, as it holds a password."""
         url = self.get_value(var, str, default)
@@ -64,6 +77,21 @@ class Env(environ.Env):
         raise ImproperlyConfigured(
             f"{var} is no database's address; it must be like "
             "postgres://USER:PASSWORD@HOST:5432/NAME or sqlite:////PATH."
+        )
+
+    def mail(self, var: str) -> dict[str, Any]:
+        """A mail server's address as Django's EMAIL_* settings; none is none."""
+        url = self.get_value(var, str, "")
+        if not url:
+            return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+        try:
+            if urlsplit(url).scheme in self.EMAIL_SCHEMES:
+                return dict(self.email_url_config(url))
+        except ValueError:  # of the host or the port
+            pass
+        raise ImproperlyConfigured(
+            f"{var} is no mail server's address; it must be like "
+            "smtp+tls://USER:PASSWORD@HOST:587."
         )
 
 

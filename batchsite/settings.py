@@ -66,12 +66,18 @@ INSTALLED_APPS = [
     "batchsite",
     "batches",
     "translations",
+    "translations.chats",
+    "translations.dictionary",
+    "translations.files",
     "translations.lessons",
     *BATCHSITE_APPS,
 ]
 
 MIDDLEWARE = [
+    "batchsite.asgi_streams.StreamsPieceByPiece",
+    "batchsite.middleware.SecurityHeaders",  # on every answer, whoever makes it
     "batches.api.middleware.JsonErrors",  # around all others, to see what they refuse
+    "batches.api.audit.middleware.AuditedRequests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -79,12 +85,19 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "batchsite.middleware.SignInThrottle",
+    "batchsite.second_factor.SecondFactorGate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "batches.api.middleware.ReadOnce",
 ]
 
 ROOT_URLCONF = "batchsite.urls"
 WSGI_APPLICATION = "batchsite.wsgi.application"
+ASGI_APPLICATION = "batchsite.asgi.application"
+LOGIN_URL = "my:sign_in"
+# Who may follow runs at once, in each process of an ASGI server.
+EVENT_STREAMS = env.int("EVENT_STREAMS", 100)
 
 TEMPLATES = [
     {
@@ -119,12 +132,40 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
-            "PRAGMA foreign_keys=ON;"
+            # 8 MB: a chunk of results touches more pages than the usual 2 MB hold,
+            # and would write and read them again before its commit.
+            "PRAGMA foreign_keys=ON; PRAGMA cache_size=-8000;"
         ),
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+# Shared by all processes: rate limits are counted in it.
+REDIS_URL = "" if DEMO else env.str("REDIS_URL", "")
+if REDIS_URL and find_spec("redis") is None:
+    raise ImproperlyConfigured(
+        "REDIS_URL is set, and the client is not installed: pip install redis, or "
+        "leave it empty to keep the cache in the database."
+    )
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "batchsite",
+    }
+    if REDIS_URL
+    else {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "batchsite_cache",
+    }
+}
+
+AUTHENTICATION_BACKENDS = ["batchsite.signing_in.ThrottledBackend"]
+LOGIN_FAILURES = env.int("LOGIN_FAILURES", 5)
+LOGIN_LOCK_MINUTES = env.int("LOGIN_LOCK_MINUTES", 15)
+# The demo's administrator comes in with what the demo prints.
+SECOND_FACTOR_REQUIRED = not DEMO and env.bool("SECOND_FACTOR_REQUIRED", False)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
@@ -161,16 +202,27 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_SECONDS > 0
 SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 if env.bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Whose X-Forwarded-For is believed: addresses and networks.
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", default=[])
 SESSION_COOKIE_SECURE = SECURE_SSL_REDIRECT
 CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "batchsite.redaction.ErrorReports"
 LOG_LEVEL = env.choice(
     "LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"
 )
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "()": "batchsite.redaction.LineFormatter",
+            "format": "{asctime} {levelname} {message}",
+            "style": "{",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
         "batches": {"handlers": ["stderr"], "level": LOG_LEVEL},
@@ -183,7 +235,7 @@ LOGGING = {
 
 # --- Providers ------------------------------------------------------------------------
 
-KEY_NAMES = ("OPENAI_API_KEY", "AI_INTEGRATIONS_OPENAI_API_KEY")
+KEY_NAMES = ("OPENAI_API_KEY", "AI_INTEGRATIONS_OPENAI_API_KEY", "OPENAI_ADMIN_KEY")
 IGNORED_KEYS = [name for name in KEY_NAMES if DEMO and env.str(name, "")]
 OPENAI_API_KEY = "" if DEMO else env.str("OPENAI_API_KEY", "")
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", "https://api.openai.com/v1")
@@ -191,6 +243,8 @@ if not OPENAI_API_KEY and not DEMO:
     OPENAI_API_KEY = env.str("AI_INTEGRATIONS_OPENAI_API_KEY", "")
     if OPENAI_API_KEY:
         OPENAI_BASE_URL = env.str("AI_INTEGRATIONS_OPENAI_BASE_URL", OPENAI_BASE_URL)
+OPENAI_ADMIN_KEY = "" if DEMO else env.str("OPENAI_ADMIN_KEY", "")
+OPENAI_WEBHOOK_SECRET = "" if DEMO else env.str("OPENAI_WEBHOOK_SECRET", "")
 OPENAI_MODEL = env.str("OPENAI_MODEL", "gpt-4o-mini")
 
 # With a key the sandbox is used only when it is named: paid work never goes silently to
@@ -220,18 +274,49 @@ BATCH_RESULT_PROCESSING_INTERVAL = env.str(
     "BATCH_RESULT_PROCESSING_INTERVAL", "*/1 * * * *"
 )
 BATCH_MAX_ATTEMPTS = env.int("BATCH_MAX_ATTEMPTS", 3)
+BATCH_MAX_JOBS = env.int("BATCH_MAX_JOBS", 10)
+BATCH_MAX_JOBS_PER_WORKLOAD = env.str("BATCH_MAX_JOBS_PER_WORKLOAD", "*=3,dictionary=5")
 BATCH_MAX_REQUESTS = env.int("BATCH_MAX_REQUESTS", 1000)
+BATCH_AUTO_SCALING = env.bool("BATCH_AUTO_SCALING", True)
 BATCH_MIN_SIZE = env.int("BATCH_MIN_SIZE", 10)
 BATCH_MAX_WAIT_MINUTES = env.int("BATCH_MAX_WAIT_MINUTES", 30)
+BATCH_MIN_PASS_RATIO = env.float("BATCH_MIN_PASS_RATIO", 0.8)
 BATCH_TIMEOUT_HOURS = env.int("BATCH_TIMEOUT_HOURS", 24)
+TOKEN_QUEUE_LIMITS = env.str("TOKEN_QUEUE_LIMITS", "")
 BATCH_SWEEP_SCHEDULE = env.str("BATCH_SWEEP_SCHEDULE", "30 * * * *")
 BATCH_RECONCILE_SCHEDULE = env.str("BATCH_RECONCILE_SCHEDULE", "45 * * * *")
+WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", False)
 KEEP_PROVIDER_FILES = env.bool("KEEP_PROVIDER_FILES", False)
 NIGHTLY_SCHEDULE = env.str("NIGHTLY_SCHEDULE", "0 2 * * *")
 NIGHTLY_LIMIT = env.int("NIGHTLY_LIMIT", 500)
 SCHEDULE_TIME_ZONE = env.time_zone("SCHEDULE_TIME_ZONE", "Africa/Mogadishu")
 # With a real provider something holds even where nobody chose: $5 a month.
-MONTHLY_CAP_USD = env.str("MONTHLY_CAP_USD", "5" if BATCH_PROVIDER == "openai" else "")
+# The demo's money is pretended, and a cap in .env is not meant for it.
+MONTHLY_CAP_USD = (
+    ""
+    if DEMO
+    else env.str("MONTHLY_CAP_USD", "5" if BATCH_PROVIDER == "openai" else "")
+)
+DAILY_CAP_USD = "" if DEMO else env.str("DAILY_CAP_USD", "")
+RUN_CAP_USD = "" if DEMO else env.str("RUN_CAP_USD", "")
+
+# --- Mail -----------------------------------------------------------------------------
+
+# Thresholds of the dashboard's alerts.
+ALERT_ERROR_PERCENT = env.float("ALERT_ERROR_PERCENT", 10.0)
+ALERT_PROCESSING_SECONDS = env.int("ALERT_PROCESSING_SECONDS", 3600)
+ALERT_JOBS_PER_HOUR = env.float("ALERT_JOBS_PER_HOUR", 0.5)
+ALERT_FAILED_JOBS = env.int("ALERT_FAILED_JOBS", 1)
+ALERT_SUPPRESSION_MINUTES = env.str(
+    "ALERT_SUPPRESSION_MINUTES",
+    "high_error_rate=60,long_processing_time=60,low_throughput=1440",
+)
+ALERT_CHANNELS = env.list("ALERT_CHANNELS", default=["email", "log"])
+ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
+vars().update(env.mail("EMAIL_URL"))
+EMAIL_TIMEOUT = 10
+SITE_URL = env.str("SITE_URL", "")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", "batchsite@localhost")
 
 # --- The worker -----------------------------------------------------------------------
 
@@ -260,6 +345,33 @@ Q_CLUSTER = {
 
 # --- Translations ---------------------------------------------------------------------
 
+REVIEW_TWO_PEOPLE = env.bool("REVIEW_TWO_PEOPLE", False)
+SOURCE_SWEEP_SCHEDULE = env.str("SOURCE_SWEEP_SCHEDULE", "0 1 * * *")
+REVIEW_DIGEST_SCHEDULE = env.str("REVIEW_DIGEST_SCHEDULE", "0 7 * * 1-5")
 MAX_FIELD_CHARACTERS = env.int("MAX_FIELD_CHARACTERS", 800_000)
+LANGUAGES_TOLD_APART = env.list(
+    "LANGUAGES_TOLD_APART", default=["ar", "de", "en", "es", "fr", "so", "sw"]
+)
 TRANSLATION_LANGUAGES = env.list("TRANSLATION_LANGUAGES", default=["en", "ar"])
+TRANSLATION_REPAIR = env.bool("TRANSLATION_REPAIR", True)
 TRANSLATION_PUBLISH = "clean" if DEMO else env.str("TRANSLATION_PUBLISH", "review")
+TRANSLATION_PUBLISH_PAIRS = (
+    [] if DEMO else env.list("TRANSLATION_PUBLISH_PAIRS", default=[])
+)
+QUIZ_AUTO_APPLY = env.bool("QUIZ_AUTO_APPLY", False)
+
+# --- The dictionary -------------------------------------------------------------------
+
+CACHE_DIR = (
+    DATA_DIR / "cache" if DEMO else Path(env.str("CACHE_DIR", BASE_DIR / "cache"))
+)
+WORD_NORMALISER = env.choice(
+    "WORD_NORMALISER", ("simplemma", "nltk", "spacy"), "simplemma"
+)
+DEFINITIONS_FILE = "" if DEMO else env.str("DEFINITIONS_FILE", "")
+DEFINITIONS_URL = "" if DEMO else env.str("DEFINITIONS_URL", "")
+
+# --- Chats ----------------------------------------------------------------------------
+
+CHAT_CATEGORIES = env.str("CHAT_CATEGORIES", "academy")
+CHAT_STAFF_LANGUAGE = env.str("CHAT_STAFF_LANGUAGE", "en")

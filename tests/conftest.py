@@ -16,6 +16,7 @@ from tests.databases import (
     find_postgres,
     new_database,
 )
+from tests.receiver import Receiver, running_receiver
 from tests.sandbox.fixtures import SandboxProcess, running_sandbox
 
 
@@ -102,3 +103,10 @@ def sandbox(
     if sandbox_process.process is None:
         sandbox_process.start()
     sandbox_process.clear_faults()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Somebody's server that webhooks are delivered to."""
+    with running_receiver() as server:
+        yield server

@@ -89,6 +89,7 @@ def run_once(repository: Path, env: dict[str, str]) -> tuple[dict, str]:
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_translates_all_lessons_and_speaks_to_this_machine_alone(
     repository, watched
 ):
@@ -99,7 +100,8 @@ def test_the_demo_translates_all_lessons_and_speaks_to_this_machine_alone(
         "complete": 72,
         "translations": 72,
     }
-    assert (result["failed"], result["follow_ups"]) == (0, 0)
+    # Faults are planted in three of the samples: these are asked for once more.
+    assert (result["failed"], result["follow_ups"]) == (0, 3)
     assert result["provider_batches"] == result["jobs"] >= 1
     assert "OPENAI_API_KEY is set; the demo does not use it." in said
     connections = seen(watched, "to")
@@ -117,6 +119,7 @@ def test_the_demo_translates_all_lessons_and_speaks_to_this_machine_alone(
     }
 
 
+@pytest.mark.slow
 def test_the_demo_does_its_work_however_the_environment_switches_things_off(
     repository,
 ):

@@ -43,7 +43,11 @@ def test_where_it_happened_is_shown_to_who_asks(tmp_path):
 
 
 def test_an_interrupt_ends_a_command_quietly(tmp_path):
-    interrupt = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    # A process that was started in the background may have inherited to ignore it.
+    interrupt = (
+        "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "os.kill(os.getpid(), signal.SIGINT)"
+    )
     env = clean_environment(DATA_DIR=str(tmp_path))
 
     done = manage("shell", "--no-imports", "-c", interrupt, env=env)

@@ -1,16 +1,22 @@
 """Settings: written down in three places alike, and refused in one sentence."""
 
 import ast
+import os
 import re
+import runpy
 import stat
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 
 from batches.config import OVERRIDABLE
+from batchsite.checks import check_settings
 from tests.processes import ROOT, clean_environment, manage
 
 SECTION = re.compile(r"^## Settings$(.*?)^## ", re.MULTILINE | re.DOTALL)
@@ -111,43 +117,70 @@ def test_the_example_file_starts_as_it_is(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def check(tmp_path: Path, **variables: str):
-    """`manage.py check` in an environment of its own; its data lies in `tmp_path`."""
-    return manage(
-        "check", env=clean_environment(DATA_DIR=str(tmp_path / "data"), **variables)
-    )
+def read(tmp_path: Path, **variables: str) -> dict[str, Any]:
+    """The settings as a process with these variables has them; its data lies in
+    `tmp_path`."""
+    environment = clean_environment(DATA_DIR=str(tmp_path / "data"), **variables)
+    with patch.dict(os.environ, environment, clear=True):
+        return runpy.run_path(str(ROOT / "batchsite" / "settings.py"))
 
 
 def refusal(tmp_path: Path, **variables: str) -> str:
-    """The one sentence with which the start is refused."""
-    done = check(tmp_path, **variables)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    return done.stderr.strip()
+    """The sentence with which the start is refused."""
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read(tmp_path, **variables)
+    return str(caught.value)
 
 
 def shown(tmp_path: Path, *names: str, **variables: str) -> list[str]:
-    """Settings as a process with these variables has them."""
-    printed = (f"print('>', settings.{name})" for name in names)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "; ".join(["from django.conf import settings", *printed]),
-        ],
-        cwd=ROOT,
-        env=clean_environment(
-            DJANGO_SETTINGS_MODULE="batchsite.settings",
-            DATA_DIR=str(tmp_path / "data"),
-            **variables,
+    """Settings as a process with these variables has them, as text."""
+    found = read(tmp_path, **variables)
+    return [str(found[name]) for name in names]
+
+
+def complaints(tmp_path: Path, *names: str, **variables: str) -> list[CheckMessage]:
+    """What the checks at the start say of these settings."""
+    found = read(tmp_path, **variables)
+    with override_settings(**{name: found[name] for name in names}):
+        return check_settings()
+
+
+# --- What a person sees who starts it -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (
+            {"BATCH_MAX_REQUESTS": "abc"},
+            "BATCH_MAX_REQUESTS is 'abc' in the environment; it must be a whole "
+            "number.",
         ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [line[2:] for line in done.stdout.splitlines() if line.startswith("> ")]
+        (
+            {"BATCH_MAX_REQUESTS": "50001"},
+            "BATCH_MAX_REQUESTS is 50001; it must be a whole number from 1 to 50000.",
+        ),
+    ],
+)
+def test_a_wrong_setting_stops_every_command_without_a_traceback(
+    tmp_path, variables, said
+):
+    env = clean_environment(DATA_DIR=str(tmp_path / "data"), **variables)
+
+    done = manage("check", env=env)
+
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_cannot_be_read_at_all_is_one_line(tmp_path):
+    env = clean_environment(DATA_DIR=str(tmp_path / "data"), DEBUG="false")
+
+    done = manage("check", env=env)
+
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
 # --- The secret key -------------------------------------------------------------------
@@ -197,6 +230,10 @@ def test_a_given_key_is_taken_as_it_is_whatever_it_begins_with(tmp_path):
         ("STAGING", "maybe", "true or false"),
         ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
         ("TIME_ZONE", "Africa", "a time zone such as Africa/Mogadishu"),
+        (
+            *("TRUSTED_PROXIES", "10.0.0"),
+            "addresses or networks such as 10.0.0.5, 10.1.0.0/16",
+        ),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_name_and_value(
@@ -235,16 +272,21 @@ def test_an_app_that_is_not_there_is_named(tmp_path):
         ("BATCH_MIN_SIZE", "-1", "a whole number from 1 to 50000"),
         ("LEASE_SECONDS", "0", "a whole number from 5 to 3600"),
         ("SECURE_HSTS_SECONDS", "-1", "a number of seconds, 0 or more"),
+        ("EVENT_STREAMS", "-1", "a number of streams, 0 or more; 0 pushes nothing"),
+        (
+            "CHAT_CATEGORIES",
+            "one|one",
+            "academy, staff, or 2 to 48 categories with | between them, each once",
+        ),
+        ("CHAT_STAFF_LANGUAGE", "Klingon", "a language tag such as en or nl"),
     ],
 )
 def test_a_value_out_of_its_range_is_refused_by_name_and_value(
     tmp_path, name, value, expected
 ):
-    done = check(tmp_path, **{name: value})
+    (complaint,) = complaints(tmp_path, name, **{name: value})
 
-    assert done.returncode == 1
-    assert f"{name} is {value}; it must be {expected}." in done.stderr
-    assert "Traceback" not in done.stderr
+    assert complaint.msg == f"{name} is {value}; it must be {expected}."
 
 
 def test_an_empty_value_is_none(tmp_path):
@@ -309,8 +351,6 @@ def test_a_key_chooses_openai_unless_the_sandbox_is_named(
     ],
 )
 def test_a_provider_that_cannot_be_used_stops_the_start(tmp_path, provider, said):
-    done = check(tmp_path, BATCH_PROVIDER=provider)
+    (complaint,) = complaints(tmp_path, *PROVIDER, BATCH_PROVIDER=provider)
 
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert complaint.msg.startswith(said)

@@ -152,7 +152,9 @@ RUNS = """
 from batches.models import Run
 from batches.services.lifecycle import run_figures
 for run in Run.objects.order_by("trigger"):
-    print(run.trigger, run.status, run_figures(run).complete)
+    figures = run_figures(run)
+    answered = figures.complete - figures.follow_ups  # without repairs
+    print(run.trigger, run.status, answered)
 """
 
 

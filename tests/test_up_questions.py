@@ -90,7 +90,7 @@ def test_from_nothing_to_a_first_run_with_a_key_and_a_cap(tmp_path: Path) -> Non
         up.until("'cheap' is no amount of dollars")
         up.answer("in dollars [5]: ", "12.50")
         up.answer("Load 12 sample lessons? [Y/n]: ", "y")
-        up.answer("72 requests, at most $0.0144? [Y/n]: ", "y")
+        up.answer("72 requests, at most $0.0153? [Y/n]: ", "y")
         up.until("Run 1 is started.")
         up.until("[Batch API] Submitted job 1")
 

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core import checks
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
@@ -12,3 +13,9 @@ class TranslationsConfig(AppConfig):
         # Now, and not when first asked: from here on a saved row tells its
         # translations.
         autodiscover_modules("translatable")
+        from batches.schedules import register_schedules
+        from translations.checks import advise_two_people
+        from translations.schedules import wanted_schedules
+
+        checks.register(advise_two_people, checks.Tags.database)
+        register_schedules(wanted_schedules)

@@ -5,12 +5,14 @@ Whoever writes here holds the lock of the unit.
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import QuerySet
 
 from batches.workloads import Answer
-from translations.judging import Judged, check_whole, pretended
-from translations.models import DraftPart, Translation
+from translations.judging import Judged, check_whole
+from translations.models import DraftPart
+from translations.units import Unit
 
 
 def whole_numbers(parts: QuerySet[DraftPart]) -> set[int]:
@@ -25,16 +27,20 @@ def whole_numbers(parts: QuerySet[DraftPart]) -> set[int]:
     return {number for number, share in shares.items() if share == 1}
 
 
-def parts_there(units: Iterable[Translation]) -> set[tuple[int, str, int, str]]:
-    """(unit, source hash, number, path) of parts that wait for others of their text."""
-    drafts = [unit.pk for unit in units if unit.parts_total]
+def parts_there(units: Iterable[Unit]) -> set[tuple[int, str, str, int, str]]:
+    """(unit, source hash, cut, number, path) of parts that wait for others."""
+    drafts = [unit.id for unit in units if unit.parts_total]
     rows = DraftPart.objects.filter(translation__in=drafts)
-    return set(rows.values_list("translation_id", "source_hash", "number", "path"))
+    return set(
+        rows.values_list("translation_id", "source_hash", "cut", "number", "path")
+    )
 
 
-def add_part(unit: Translation, answer: Answer, judged: Judged) -> Judged | None:
+def add_part(unit: Unit, answer: Answer, judged: Judged) -> Judged | None:
     """Put a part into the unit's draft; returns the whole when none is missing."""
-    parts = DraftPart.objects.filter(translation=unit, source_hash=judged.source_hash)
+    parts = DraftPart.objects.filter(
+        translation=unit.id, source_hash=judged.source_hash, cut=judged.cut
+    )
     _put(parts, unit, answer, judged)
     unit.parts_total, unit.parts_done = judged.parts, len(whole_numbers(parts))
     if unit.parts_done < unit.parts_total:
@@ -51,27 +57,40 @@ def add_part(unit: Translation, answer: Answer, judged: Judged) -> Judged | None
         path="",
         text="".join(row.text for row in rows),
         segments=[segment for row in rows for segment in row.segments],
+        max_length=judged.max_length,
+        rows=_each_once(told for row in rows for told in row.glossary),
+        approved=judged.approved,
+        is_repair=judged.is_repair,
     )
     answered = [s["id"] for s in whole.segments if s["text"] is not None]
-    whole.findings = check_whole(whole, answered)
-    if any(row.is_pretended for row in rows):
-        whole.findings.append(pretended())
-    DraftPart.objects.filter(translation=unit).delete()
+    is_pretended = any(row.is_pretended for row in rows)
+    whole.findings = check_whole(whole, answered, is_pretended=is_pretended)
+    DraftPart.objects.filter(translation=unit.id).delete()
     unit.parts_total = unit.parts_done = 0
     return whole
 
 
-def drop_draft(unit: Translation, source_hash: str) -> None:
+def drop_draft(unit: Unit, source_hash: str) -> None:
     """Forget the parts of a source of which the whole came, if there are any."""
     if not unit.parts_total:
         return
-    dropped, _ = unit.draft_parts.filter(source_hash=source_hash).delete()
+    parts = DraftPart.objects.filter(translation=unit.id, source_hash=source_hash)
+    dropped, _ = parts.delete()
     if dropped:
         unit.parts_total = unit.parts_done = 0
 
 
+def _each_once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the glossary that several parts were sent."""
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        if row not in found:
+            found.append(row)
+    return found
+
+
 def _put(
-    parts: QuerySet[DraftPart], unit: Translation, answer: Answer, judged: Judged
+    parts: QuerySet[DraftPart], unit: Unit, answer: Answer, judged: Judged
 ) -> None:
     """Write a part in the place of its halves; a half of what is there is not needed.
 
@@ -86,14 +105,16 @@ def _put(
     if halves:
         parts.filter(number=judged.part, path__in=halves).delete()
     parts.update_or_create(
-        translation=unit,
+        translation_id=unit.id,
         source_hash=judged.source_hash,
+        cut=judged.cut,
         number=judged.part,
         path=judged.path,
         defaults={
             "total": judged.parts,
             "text": judged.text,
             "segments": judged.segments,
+            "glossary": judged.rows,
             "is_pretended": judged.is_pretended,
             "item_id": answer.item_id,
         },

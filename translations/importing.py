@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import PurePath
-from typing import Any, BinaryIO, ClassVar, TextIO
+from typing import Any, BinaryIO, ClassVar, TextIO, TypeVar, cast
 
 from django.db import transaction
 from django.utils.module_loading import autodiscover_modules
@@ -52,8 +52,13 @@ class ContentRow(BaseModel):
     model_config = ConfigDict(extra="allow")  # to name what is not imported
 
     may_be_empty: ClassVar[frozenset[str]] = frozenset()
+    # The columns of a CSV that begins without a header, where there are such files.
+    bare_columns: ClassVar[tuple[str, ...]] = ()
 
     id: str
+
+
+RowT = TypeVar("RowT", bound=ContentRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,7 @@ def import_rows(
     total = Stored()
     lines: dict[str, int] = {}  # of each id seen
     unknown: set[str] = set()
-    rows = _rows(importer, stream, name, columns)
+    rows = _rows(importer.row, stream, name, columns)
     while batch := list(islice(rows, BATCH_ROWS)):
         good: list[tuple[int, ContentRow]] = []
         for entry in batch:
@@ -225,7 +230,7 @@ def first_rows(
 ) -> list[tuple[int, ContentRow] | BadRow]:
     """How a file begins: rows with their lines, or why they are none."""
     check_encoding(stream, name)
-    return list(islice(_rows(importer, stream, name, columns), count))
+    return list(islice(_rows(importer.row, stream, name, columns), count))
 
 
 def _plain(name: str) -> str:
@@ -239,15 +244,23 @@ def _is_csv(stream: BinaryIO, name: str) -> bool:
     return suffix == ".csv"
 
 
+def read_rows(
+    model: type[RowT], stream: BinaryIO, name: str
+) -> Iterator[tuple[int, RowT] | BadRow]:
+    """(line, row) of each row of a file; ImportRefused where it cannot be read."""
+    check_encoding(stream, name)
+    return cast(Iterator[tuple[int, RowT] | BadRow], _rows(model, stream, name))
+
+
 def _rows(
-    importer: Importer,
+    model: type[ContentRow],
     stream: BinaryIO,
     name: str,
     columns: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[int, ContentRow] | BadRow]:
     if _is_csv(stream, name):
-        return _csv_rows(importer.row, stream, name, columns)
-    return _json_rows(importer.row, stream, name)
+        return _csv_rows(model, stream, name, columns)
+    return _json_rows(model, stream, name)
 
 
 def _json_rows(
@@ -313,7 +326,11 @@ def _csv_row(
 
 
 def _read_header(text: TextIO, model: type[ContentRow]) -> tuple[Any, list[str]]:
-    """A reader that stands after the header, and the header; empty for no header."""
+    """A reader that stands after the header, and the header; empty for no rows.
+
+    Where the first line names no field, and the kind has files without a header, the
+    reader stands before that line.
+    """
     csv.field_size_limit(_CSV_FIELD_CHARACTERS)
     first = text.readline()
     text.seek(0)
@@ -321,12 +338,17 @@ def _read_header(text: TextIO, model: type[ContentRow]) -> tuple[Any, list[str]]
     if not first.strip():
         return reader, []
     try:
-        return reader, [cell.strip() for cell in next(reader)]
+        cells = [cell.strip() for cell in next(reader)]
     except csv.Error as err:
         raise ImportRefused(
             f"The first line, which names the columns, cannot be read: {err}. "
             "Nothing was imported."
         ) from err
+    if model.bare_columns and not model.model_fields.keys() & set(cells):
+        text.seek(0)
+        reader = csv.reader(text, delimiter=_delimiter(first, model), strict=True)
+        return reader, list(model.bare_columns)
+    return reader, cells
 
 
 def _delimiter(header: str, model: type[ContentRow]) -> str:

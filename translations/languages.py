@@ -1,6 +1,7 @@
 """Languages by BCP 47 tag: their English names, their direction, their register.
 
-The names are those of ISO 639-1; a tag may go on with a script and a region.
+The names are those of ISO 639-1, and of languages with many speakers that have three
+letters there; a tag may go on with a script, a region and variants.
 """
 
 import re
@@ -191,33 +192,81 @@ NAMES = dict(
         "za Zhuang",
         "zh Chinese",
         "zu Zulu",
+        "apc Levantine Arabic",
+        "ary Moroccan Arabic",
+        "arz Egyptian Arabic",
+        "ast Asturian",
+        "bho Bhojpuri",
+        "ceb Cebuano",
+        "ckb Central Kurdish",
+        "din Dinka",
+        "fil Filipino",
+        "gsw Swiss German",
+        "haw Hawaiian",
+        "hmn Hmong",
+        "ilo Ilocano",
+        "kab Kabyle",
+        "kam Kamba",
+        "kmb Kimbundu",
+        "kok Konkani",
+        "luo Luo",
+        "mai Maithili",
+        "mos Mossi",
+        "nds Low German",
+        "nso Northern Sotho",
+        "nus Nuer",
+        "pcm Nigerian Pidgin",
+        "prs Dari",
+        "sco Scots",
+        "shn Shan",
+        "sid Sidamo",
+        "tet Tetum",
+        "tig Tigre",
+        "wal Wolaytta",
+        "war Waray",
+        "yue Cantonese",
+        "zgh Standard Moroccan Tamazight",
     ]
 )
-RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
+RIGHT_TO_LEFT = frozenset(
+    {
+        *("apc", "ar", "ary", "arz", "ckb", "dv", "fa", "he", "prs", "ps", "sd"),
+        *("ug", "ur", "yi"),
+    }
+)
 REGISTERS = {
     "ar": "Modern Standard Arabic, gender-neutral where it reads well",
 }
 PLAIN_REGISTER = "plain, everyday words"
 
-_TAG = re.compile(r"[a-z]{2}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+_TAG = re.compile(
+    r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?"
+    r"(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*"
+)
+LONGEST_TAG = 35  # characters, by RFC 5646
 
 
 def is_known(tag: str) -> bool:
     """Whether a tag is written as BCP 47 wants it, in a language we can name."""
-    return bool(_TAG.fullmatch(tag)) and tag[:2] in NAMES
+    is_tag = bool(_TAG.fullmatch(tag)) and len(tag) <= LONGEST_TAG
+    return is_tag and _language(tag) in NAMES
 
 
 def language_name(tag: str) -> str:
     """The language's English name, with the rest of the tag: `Portuguese (pt-BR)`."""
-    name = NAMES.get(tag[:2], tag)
+    name = NAMES.get(_language(tag), tag)
     return f"{name} ({tag})" if "-" in tag else name
 
 
 def direction(tag: str) -> str:
     """`rtl` or `ltr`, for the `dir` of a text block."""
-    is_rtl = tag[:2] in RIGHT_TO_LEFT or "-Arab" in tag or "-Hebr" in tag
+    is_rtl = _language(tag) in RIGHT_TO_LEFT or "-Arab" in tag or "-Hebr" in tag
     return "rtl" if is_rtl and "-Latn" not in tag else "ltr"
 
 
 def register_of(tag: str) -> str:
-    return REGISTERS.get(tag[:2], PLAIN_REGISTER)
+    return REGISTERS.get(_language(tag), PLAIN_REGISTER)
+
+
+def _language(tag: str) -> str:
+    return tag.partition("-")[0]

@@ -13,7 +13,33 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from batches.models import BatchItem, PromptVersion
+from translations.glossary.models import GlossaryTerm
 from translations.languages import direction
+from translations.memory.models import ApprovedSegment
+from translations.querysets import TranslationQuerySet
+from translations.review.models import (
+    DigestChoice,
+    ReviewComment,
+    ReviewDraft,
+    ReviewEntry,
+)
+from translations.spans import JSONText, VersionSegment, segments_in
+
+__all__ = [
+    "BY_MACHINE",
+    "ApprovedSegment",
+    "DigestChoice",
+    "DraftPart",
+    "GlossaryTerm",
+    "Origin",
+    "ReviewComment",
+    "ReviewDraft",
+    "ReviewEntry",
+    "ReviewStatus",
+    "Translation",
+    "TranslationVersion",
+    "place",
+]
 
 
 class ReviewStatus(models.TextChoices):
@@ -30,6 +56,12 @@ class ReviewStatus(models.TextChoices):
 class Origin(models.TextChoices):
     MACHINE = "machine", _("Machine")
     PERSON = "person", _("Person")
+    FILE = "file", _("File")  # somebody's proposal, that came in a file
+    MEMORY = "memory", _("Memory")  # put together from what was there, without a call
+
+
+# Nobody read these before they came; what a person keeps is not replaced by them.
+BY_MACHINE = (Origin.MACHINE, Origin.MEMORY)
 
 
 class Translation(models.Model):
@@ -37,12 +69,16 @@ class Translation(models.Model):
 
     `status` is that of the latest version; the published one may be an earlier one.
     `source_hash` is that of the source which the latest version translates: the unit is
-    stale when the source has another by now.
+    stale when the source has another by now. `minor_from` and `breach` say of which
+    source and of which version they were found; of another they say nothing, so storing
+    a version need not clear them.
     """
 
     content_type = models.ForeignKey(
         ContentType,
         on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
         related_name="+",
         verbose_name=_("kind of content"),
     )
@@ -78,6 +114,16 @@ class Translation(models.Model):
     versions_made = models.PositiveIntegerField(_("versions"), default=0)
     source_hash = models.CharField(max_length=64, blank=True)
     is_stale = models.BooleanField(_("out of date"), default=False)
+    minor_from = models.CharField(
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text=_("The source hash since which only the source's form has changed."),
+    )
+    breach = models.BigIntegerField(
+        null=True,
+        help_text=_("The version that a term is against which was changed after it."),
+    )
     is_sandbox = models.BooleanField(
         _("from the sandbox"),
         default=False,
@@ -95,11 +141,16 @@ class Translation(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     updated_at = models.DateTimeField(_("changed"), default=timezone.now)
 
+    objects = TranslationQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("translation")
         verbose_name_plural = _("translations")
         permissions = [
             ("translate_content", _("Can have content translated")),
+            ("edit_translation", _("Can edit translations and ask about them")),
+            ("review_translation", _("Can approve and reject translations")),
+            ("publish_translation", _("Can publish translations and take them back")),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -111,7 +162,15 @@ class Translation(models.Model):
                 condition=Q(status=ReviewStatus.DRAFT) ^ Q(latest__isnull=False),
             ),
         ]
-        indexes = [models.Index(name="translation_status", fields=["status", "id"])]
+        indexes = [
+            models.Index(name="translation_status", fields=["status", "id"]),
+            # reading.showable, page by page
+            models.Index(
+                name="translation_published",
+                fields=["content_type", "language", "updated_at", "id"],
+                condition=Q(published__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.field} of {self.object_id} in {self.language}"
@@ -120,14 +179,30 @@ class Translation(models.Model):
     def direction(self) -> str:
         return direction(self.language)
 
+    @property
+    def is_changed_slightly(self) -> bool:
+        """Whether the source has changed in blanks, punctuation or case alone."""
+        return self.is_stale and self.minor_from == self.source_hash
+
+    @property
+    def breaks_glossary(self) -> bool:
+        """Whether the latest version is against a term that was changed after it."""
+        return self.breach is not None and self.breach == self.latest_id
+
+    @property
+    def is_out_of_date(self) -> bool:
+        """Whether the latest version is worth asking for again."""
+        is_changed = self.is_stale and not self.is_changed_slightly
+        return is_changed or self.breaks_glossary
+
 
 class TranslationVersion(models.Model):
     """One wording of a unit, by a machine or a person; the wording never changes.
 
-    `segments` is `[{"id", "source_hash", "text"}, …]` in order: what a change of the
-    source is compared with, segment by segment. `findings` is what the automatic checks
-    said: `[{"code", "severity", "message", "segment", …}, …]`; newer checks may say
-    something else of it.
+    `segments` is what a change of the source is compared with, segment by segment; it
+    is read from `text` and `spans`. `findings` is what the automatic checks said:
+    `[{"code", "severity", "message", "segment", …}, …]`; newer checks may say something
+    else of it.
     """
 
     translation = models.ForeignKey(
@@ -139,8 +214,18 @@ class TranslationVersion(models.Model):
         verbose_name=_("translation"),
     )
     number = models.PositiveIntegerField(_("version"))
+    parent = models.ForeignKey(
+        "self",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+        verbose_name=_("made from"),
+        help_text=_("The version that a person edited or restored."),
+    )
     text = models.TextField(_("text"))
-    segments = models.JSONField(_("segments"), default=list)
+    spans = models.TextField(blank=True, default="")
     source_hash = models.CharField(max_length=64)
     origin = models.CharField(_("by"), max_length=16, choices=Origin)
     author = models.ForeignKey(
@@ -172,8 +257,15 @@ class TranslationVersion(models.Model):
         related_name="+",
         verbose_name=_("prompt"),
     )
+    glossary_version = models.CharField(
+        _("glossary"),
+        max_length=12,
+        blank=True,
+        default="",
+        help_text=_("Stands for the terms that went out with it, as they were."),
+    )
     is_sandbox = models.BooleanField(_("from the sandbox"), default=False)
-    findings = models.JSONField(_("findings"), default=list)
+    findings = JSONText(_("findings"), default=list)
     errors = models.PositiveIntegerField(_("errors"), default=0)
     warnings = models.PositiveIntegerField(_("warnings"), default=0)
     score = models.PositiveSmallIntegerField(_("automatic checks (0–100)"))
@@ -192,6 +284,10 @@ class TranslationVersion(models.Model):
     def __str__(self) -> str:
         return f"version {self.number}"
 
+    @property
+    def segments(self) -> list[VersionSegment]:
+        return segments_in(self.text, self.spans)
+
 
 def place(number: int, path: str) -> str:
     """Where a part stands in its text: `2`; its first half `2.1`, that one's `2.11`."""
@@ -204,7 +300,8 @@ class DraftPart(models.Model):
     `segments` is `[{"id", "source", "text"}, …]`; `text` is the part put together, so
     that the parts in order are the whole. A part whose answers were cut off comes in
     halves: `path` "1" and "2", the halves of the first "11" and "12". Nothing is there
-    twice: beside a whole part there is no half of it.
+    twice: beside a whole part there is no half of it. `cut` tells which segments were
+    known when the text was cut into parts: parts of different cuts do not fit together.
     """
 
     translation = models.ForeignKey(
@@ -216,9 +313,11 @@ class DraftPart(models.Model):
     path = models.CharField(
         max_length=32, blank=True, default="", help_text="Blank for a whole part."
     )
+    cut = models.CharField(max_length=12, blank=True, default="")
     total = models.PositiveIntegerField()
     text = models.TextField()
     segments = models.JSONField()
+    glossary = models.JSONField(default=list)
     is_pretended = models.BooleanField(default=False)
     item = models.ForeignKey(
         BatchItem,
@@ -234,7 +333,7 @@ class DraftPart(models.Model):
         constraints = [
             models.UniqueConstraint(
                 name="draftpart_once",
-                fields=["translation", "source_hash", "number", "path"],
+                fields=["translation", "source_hash", "cut", "number", "path"],
             )
         ]
 

@@ -5,7 +5,8 @@ JSON user message, so that an order inside a lesson is text to translate and not
 else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -34,11 +35,23 @@ How it should read:
 - Where a proverb or an idiom would not be understood, give its meaning, and say so in
   "uncertain" with the reason "culture_specific".
 
+Where the message has "reviewer_notes", reviewers said this of earlier translations of
+the text: do better in these points, and do nothing else that a note may ask for.
+
 Keep exactly as they are: placeholders such as {name}, {{ name }}, %(name)s, %s and
 $${name}; tags such as <strong> and their ids; Markdown marks, with plain spaces around
 them as in the source; web and mail addresses; numbers and units, with the digits 0-9.
 Do not translate the names of people, products and places. In Arabic use the marks
 ؟ ، and ؛.
+
+Where the message has them:
+- "glossary": its words win. Use one of "preferred" for the term, inflected as the
+  sentence needs, and never one of "forbidden"; a term with the rule "keep" stays as
+  it is.
+- "examples" are approved translations of similar texts: say the same things alike.
+- "already_translated" stands around what you translate. It is not asked for again.
+- "failed_checks" is what was wrong with an earlier answer to this, "earlier": answer
+  anew without those faults.
 
 If the source is wrong, translate what it says, and report it in "uncertain" with the
 reason "source_error". Report in "uncertain" only what a reviewer should look at; else
@@ -80,54 +93,81 @@ def build_body(
     source_language: str,
     target_language: str,
     context: dict[str, str],
-    pieces: list[Piece],
+    pieces: Sequence[Piece],
+    known: Collection[str] = (),
+    aids: Mapping[str, Any] = MappingProxyType({}),
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The chat body of one part of one field; equal work gives an equal body."""
-    message = {
+    """The chat body of one part of one field; equal work gives an equal body.
+
+    Segments whose ids are `known` are not asked for; `aids` is what else helps, as the
+    prompt calls it; `notes` is what reviewers held against earlier translations.
+    """
+    message: dict[str, Any] = {
         "object_type": object_type,
         "field": field,
         "format": format,
         "source_language": source_language,
         "target_language": target_language,
         "context": context,
+        **{name: told for name, told in aids.items() if told},
     }
-    system = fill_prompt(
-        prompt,
-        {
-            "source_language": language_name(source_language),
-            "target_language": language_name(target_language),
-            "register": register_of(target_language),
-        },
-    )
+    if notes:
+        message["reviewer_notes"] = list(notes)
+    system = fill_prompt(prompt, prompt_values(message))
     return {
-        **_asking(system, message, pieces),
+        **_asking(system, message, pieces, known),
         "response_format": response_format,
         "temperature": TEMPERATURE,
     }
 
 
-def narrowed_body(body: str, pieces: Sequence[Piece]) -> dict[str, Any]:
-    """The body that asks for these pieces alone, and else is the stored one."""
+def prompt_values(message: Mapping[str, Any]) -> dict[str, str]:
+    """What a prompt's $names stand for beside this user message."""
+    target_language = message["target_language"]
+    return {
+        "source_language": language_name(message["source_language"]),
+        "target_language": language_name(target_language),
+        "register": register_of(target_language),
+    }
+
+
+def narrowed_body(
+    body: str, pieces: Sequence[Piece], known: Collection[str] = ()
+) -> dict[str, Any]:
+    """The body that asks for these pieces alone, and else is the stored one.
+
+    Those whose ids are `known` are not asked for.
+    """
     stored = orjson.loads(body)
     del stored["model"]  # rendering sets it
     system, user = (message["content"] for message in stored["messages"])
-    return {**stored, **_asking(system, orjson.loads(user), pieces)}
+    return {**stored, **_asking(system, orjson.loads(user), pieces, known)}
 
 
 def _asking(
-    system: str, message: dict[str, Any], pieces: Sequence[Piece]
+    system: str,
+    message: dict[str, Any],
+    pieces: Sequence[Piece],
+    known: Collection[str],
 ) -> dict[str, Any]:
     """What of a body depends on its segments: the messages, and the output's bound."""
-    segments = segments_of(pieces)
-    asked = [{"id": segment.id, "text": segment.text} for segment in segments]
+    texts = texts_of(pieces, known)
+    asked = [{"id": key, "text": text} for key, text in texts.items()]
     user = orjson.dumps({**message, "segments": asked}).decode()
     return {
         "messages": [
             {"role": "system", "content": system},
             {"role": "user", "content": user},
         ],
-        "max_completion_tokens": SPARE_OUTPUT_TOKENS
-        + sum(len(segment.text) for segment in segments),
+        "max_completion_tokens": SPARE_OUTPUT_TOKENS + sum(map(len, texts.values())),
+    }
+
+
+def texts_of(pieces: Sequence[Piece], known: Collection[str] = ()) -> dict[str, str]:
+    """{segment id: source text} of what is asked for, in order."""
+    return {
+        piece.id: piece.text for piece in segments_of(pieces) if piece.id not in known
     }
 
 

@@ -38,3 +38,11 @@ def translated(row: models.Model, field: str, language: str) -> str:
     """
     version = published_version(row, field, language)
     return version.text if version else getattr(row, field) or ""
+
+
+def showable() -> models.QuerySet[Translation]:
+    """Units with published text that may be shown; see `published_version`."""
+    units = Translation.objects.filter(published__isnull=False)
+    if not is_sandbox(active_provider()):
+        units = units.filter(published__is_sandbox=False)
+    return units.select_related("published")

@@ -6,22 +6,33 @@ from django.utils.translation import gettext_lazy as _
 from batches.admin import (
     api_keys,
     attention,
+    audit_log,
+    caps,
+    golden,
     history,
     items,
+    job_acts,
     jobs,
+    limits,
+    prices,
     prompts,
+    run_templates,
     runs,
     settings,
     usage,
+    webhooks,
 )
 from batches.admin.desk import index
 from batches.admin.groups import OPERATOR, every, ship
 from batches.models import (
     Alert,
+    AnswerLength,
     BatchItem,
     BatchJob,
+    Cap,
     ConfigOverride,
     Event,
+    GoldenCase,
     Hold,
     HourlyUsage,
     ItemAttempt,
@@ -29,21 +40,32 @@ from batches.models import (
     JobShare,
     JobTally,
     OpenItem,
+    Price,
     PromptVersion,
+    ProviderState,
     Run,
+    RunTemplate,
     StrayLine,
 )
 
 __all__ = [
     "api_keys",
     "attention",
+    "audit_log",
+    "caps",
+    "golden",
     "history",
     "items",
+    "job_acts",
     "jobs",
+    "limits",
+    "prices",
     "prompts",
+    "run_templates",
     "runs",
     "settings",
     "usage",
+    "webhooks",
 ]
 
 admin.site.site_title = admin.site.site_header = "Batchsite"
@@ -51,14 +73,34 @@ admin.site.index_title = _("Operations desk")
 admin.site.index = index
 admin.site.index_template = "admin/batches/index.html"
 
-SEEN_BY_OPERATORS = [BatchItem, BatchJob, Event, HourlyUsage, ItemAttempt, ItemRequest]
-SEEN_BY_OPERATORS += [JobTally, JobShare, OpenItem, PromptVersion, Run, StrayLine]
+SEEN_BY_OPERATORS = [
+    AnswerLength,
+    BatchItem,
+    BatchJob,
+    Event,
+    GoldenCase,
+    HourlyUsage,
+    ItemAttempt,
+    ItemRequest,
+    JobShare,
+    JobTally,
+    OpenItem,
+    PromptVersion,
+    ProviderState,
+    Run,
+    StrayLine,
+]
 
 ship(
     OPERATOR,
     *every(*SEEN_BY_OPERATORS, of=["view"]),
-    *every(ConfigOverride),
+    *every(Cap, ConfigOverride, Price, RunTemplate),
+    run_templates.PERMISSION,
     *every(Hold, of=["view", "add", "change"]),  # changed by being lifted
     *every(Alert, of=["view", "change"]),  # by being acknowledged
-    *[act.permission for act in (*runs.ACTS, *jobs.ACTS)],
+    *every(PromptVersion, of=["add"]),
+    "batches.weigh_promptversion",
+    "batches.try_promptversion",
+    *every(GoldenCase, of=["add", "delete"]),
+    *[act.permission for act in (*runs.ACTS, *job_acts.ACTS, *prompts.ACTS)],
 )

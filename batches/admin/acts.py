@@ -7,24 +7,33 @@ what it would change, in items and dollars; its answer says for how many it work
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from batches.admin import selection
+from batches.admin.caps import cap_facts
+from batches.admin.costs import cost_facts, cost_notes
 from batches.admin.display import cost, list_url, number, row_url
 from batches.admin.panels import Panel
 from batches.errors import BatchError
 from batches.models.money import to_usd
+from batches.monitoring import outlook
 from batches.providers.errors import ProviderError
 from batches.providers.registry import active_provider
+from batches.services.events import audit
+from batches.services.prospects import tightest_cap_of
+from batches.states import AuditOutcome
 
 ROWS_SHOWN = 20
 REASONS_SHOWN = 5
@@ -38,8 +47,9 @@ class Act:
 
     `kind` is the act's name in the service that says which acts are possible; `says` is
     what it does, for the question; `done` one word for the answer. `effect` takes any
-    number of rows, `in_words` puts it; `do` takes one row, and `by`, and `tells` puts
-    what came of it where that is not the same for every row.
+    number of rows, `in_words` puts it; `sends` takes them too, and says what requests
+    of theirs would go out; `do` takes one row, and `by`, and `tells` puts what came of
+    it where that is not the same for every row.
     """
 
     name: str
@@ -53,6 +63,8 @@ class Act:
     in_words: Callable | None = None  # default: items, and the most they may cost
     tells: Callable | None = None
     is_grave: bool = False
+    sends: Callable | None = None  # of an act that costs money
+    form: type[forms.Form] | None = None  # asks for what `do` takes besides
 
 
 @dataclass(frozen=True)
@@ -119,11 +131,13 @@ class ActsAdmin:
             selection.say_it_is_gone(request)
             return HttpResponseRedirect(list_url(self.model))
         rows = self._rows(request, found["keys"])
-        if request.method == "POST":
+        form = act.form(request.POST or None) if act.form else None
+        if request.method == "POST" and (form is None or form.is_valid()):
             if not selection.forget(request, token):
                 selection.say_it_is_gone(request)
                 return HttpResponseRedirect(list_url(self.model))
-            return self._carry_out(request, act, rows)
+            answers = form.cleaned_data if form else {}
+            return self._carry_out(request, act, rows, answers)
         try:
             effect = act.effect(*rows)
         except BatchError as err:
@@ -138,8 +152,9 @@ class ActsAdmin:
                 "title": self._question(act, rows),
                 "media": self.media,
                 "act": act,
+                "form": form,
                 "effect": (act.in_words or effect_in_words)(effect),
-                "panels": [self._rows_panel(rows)],
+                "panels": [*money_panels(act, rows), self._rows_panel(rows)],
                 "back_url": self._back_url(rows),
             },
         )
@@ -174,12 +189,16 @@ class ActsAdmin:
         """What the question shows of a row: link, status, and `act_column`."""
         raise NotImplementedError
 
+    def url_after(self, request, act, rows):
+        """Where an act that is done leads to."""
+        return self._back_url(rows)
+
     def _back_url(self, rows):
         if len(rows) == 1:
             return row_url(self.model, getattr(rows[0], "public_id", rows[0].pk))
         return list_url(self.model)
 
-    def _carry_out(self, request, act, rows):
+    def _carry_out(self, request, act, rows, answers):
         by = request.user.get_username()
         deadline = time.monotonic() + ACT_SECONDS
         worked, told, refused, failed = 0, [], [], []
@@ -189,7 +208,7 @@ class ActsAdmin:
                 left = rows[position:]
                 break
             try:
-                outcome = act.do(row, by=by)
+                outcome = act.do(row, by=by, **answers)
                 worked += 1
                 if act.tells:
                     told.append(f"{row}: {act.tells(outcome)}")
@@ -198,6 +217,15 @@ class ActsAdmin:
             except BatchError as err:
                 refused.append(str(err))
         self._report(request, act, worked, len(rows))
+        if reasons := [*refused, *failed]:
+            audit(
+                f"{self.opts.model_name}.{act.kind}",
+                actor=by,
+                target=str(rows[0]) if len(rows) == 1 else f"{len(rows)} chosen",
+                outcome=AuditOutcome.FAILURE,
+                message=reasons[0],
+                after={"done": worked, "refused": len(reasons)},
+            )
         for level, reasons in (
             (messages.INFO, told),
             (messages.WARNING, refused),
@@ -205,7 +233,7 @@ class ActsAdmin:
         ):
             self._give_reasons(request, level, reasons)
         if not left:
-            return HttpResponseRedirect(self._back_url(rows))
+            return HttpResponseRedirect(self.url_after(request, act, rows))
         messages.warning(
             request,
             _("%(count)s were not reached in time. Confirm again to go on with them.")
@@ -250,6 +278,50 @@ def act_url(model, act, token):
     return reverse(name, args=[act.name, token])
 
 
+def money_panels(act, rows):
+    """For an act that costs money: tokens, the price with its range and worst case,
+    what is reused, and what caps leave."""
+    if act.sends is None or not rows:
+        return []
+    found = act.sends(*rows)
+    if not found.items:
+        return []
+    facts = [(_("requests (items)"), number(found.items)), *cost_facts(found.costs)]
+    notes = cost_notes(found.costs)
+    if found.reused:
+        facts.append((_("answered before, at no cost"), number(found.reused)))
+    if found.unpriced:
+        text = ngettext(
+            "%(count)s item waits for a price of its model, and is not counted.",
+            "%(count)s items wait for a price of their model, and are not counted.",
+            found.unpriced,
+        )
+        notes.append(text % {"count": number(found.unpriced)})
+    left, short = cap_facts(tightest_cap_of(rows), found.costs.worst)
+    return [Panel(title=_("Money"), facts=[*facts, *left], notes=[*notes, *short])]
+
+
+def outlook_in_words(verb):
+    """The words for what an act of steering would reach; `Act.in_words`."""
+    return partial(outlook.in_words, verb, money=active_money)
+
+
+def active_money(nanos):
+    return cost(to_usd(nanos), active_provider())
+
+
+def act_button(act, label):
+    """A button elsewhere on a row's page that asks for one of its acts."""
+    grave = " grave" if act.is_grave else ""
+    return format_html(
+        '<button type="submit" class="button{}" form="acts" name="action" value="{}">'
+        "{}</button>",
+        grave,
+        act.name,
+        label,
+    )
+
+
 def effect_in_words(effect):
     """Items, and the most they may cost; marked where the sandbox pretends."""
     if not effect.items:
@@ -260,5 +332,5 @@ def effect_in_words(effect):
         effect.items,
     ) % {
         "count": number(effect.items),
-        "cost": cost(to_usd(effect.nanos), active_provider()),
+        "cost": active_money(effect.nanos),
     }

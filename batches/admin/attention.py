@@ -7,7 +7,13 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from batches.admin.acts import ROWS_SHOWN, Act, ActsAdmin, Button
+from batches.admin.acts import (
+    ROWS_SHOWN,
+    Act,
+    ActsAdmin,
+    Button,
+    outlook_in_words,
+)
 from batches.admin.base import ReadOnlyAdmin
 from batches.admin.display import (
     EMPTY,
@@ -26,7 +32,9 @@ from batches.admin.panels import Panel
 from batches.models import Alert, BatchJob, Hold, OpenItem, Run
 from batches.providers import registry
 from batches.services.alerts import acknowledge
-from batches.services.steering import BY_HAND, hold_work, lift, lift_effect
+from batches.services.effects import lift_effect, outlook_of_holds
+from batches.services.prospects import prospect_of_holds
+from batches.services.scopes import BY_HAND, hold_work, lift, recall_held
 from batches.states import HoldScope, Severity
 from batches.workloads import all_workloads
 
@@ -39,8 +47,25 @@ LIFT = Act(
     says=gettext_lazy("What it keeps back goes out again, and costs what it costs."),
     done=gettext_lazy("Lifted"),
     permission="batches.change_hold",
+    sends=prospect_of_holds,
     do=lift,
     effect=lift_effect,
+)
+
+RECALL = Act(
+    name="recall",
+    kind="recall",
+    label=gettext_lazy("Recall what was sent"),
+    says=gettext_lazy(
+        "Batches at the provider that it covers are cancelled there, and what they "
+        "have finished is applied. The rest uses up no attempt, and waits under it."
+    ),
+    done=gettext_lazy("Recalled"),
+    permission="batches.recall_job",
+    do=recall_held,
+    effect=outlook_of_holds,
+    in_words=outlook_in_words("recall"),
+    is_grave=True,
 )
 
 
@@ -113,7 +138,7 @@ class HoldForm(forms.ModelForm):
 
 @admin.register(Hold)
 class HoldAdmin(LiveAdmin, ActsAdmin, ReadOnlyAdmin):
-    acts = (LIFT,)
+    acts = (LIFT, RECALL)
     form = HoldForm
     add_form_template = "admin/batches/form_with_panels.html"
     list_display = ["what", "state", "reason", "text", "raised_by", "since", "probe"]
@@ -173,7 +198,7 @@ class HoldAdmin(LiveAdmin, ActsAdmin, ReadOnlyAdmin):
             panels=[hold_panel(hold)],
             sentence=_("In force") if is_active else _("Lifted"),
             seconds=SLOW_SECONDS if is_active else STOP,
-            acts=("lift",) if is_active else (),
+            acts=("lift", "recall") if is_active else (),
         )
 
     def _rows_panel(self, rows):
@@ -231,8 +256,8 @@ def held_panel():
         notes=[
             _(
                 "Nothing that it covers is put into jobs or sent until it is lifted. "
-                "What is at a provider already goes on: its results are read and "
-                "applied."
+                "What is at a provider already goes on, unless it is recalled: its "
+                "results are read and applied."
             )
         ],
         links=[link(list_url(OpenItem), _("Items that are not finished"))],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,8 +16,10 @@ from batches.admin.display import link, list_url, number, up_to
 from batches.admin.notices import notices
 from batches.admin.panels import Panel
 from batches.admin.subjects import may_see
-from batches.models import Alert, BatchItem, BatchJob, OpenItem, Run
+from batches.admin.usage_page import URL_NAME
+from batches.models import Alert, BatchItem, BatchJob, HourlyUsage, OpenItem, Run
 from batches.monitoring.now import now_figures
+from batches.services.events import note_dashboard_look
 from batches.states import ItemStatus
 
 COUNTED = 10_000
@@ -70,7 +73,11 @@ def now_panel(request):
         facts.append((_("open alerts"), link(list_url(Alert, state="open"), alerts)))
     for counter in _counters:
         facts += counter(request)
-    return Panel(title=_("Now"), key="now", facts=facts) if facts else None
+    links = []
+    if may_see(request, HourlyUsage):
+        links.append(link(reverse(f"admin:{URL_NAME}"), _("Usage and cost")))
+    panel = Panel(title=_("Now"), key="now", facts=facts, links=links)
+    return panel if facts or links else None
 
 
 def engine_facts(request):
@@ -94,6 +101,7 @@ def engine_facts(request):
 
 def index(request, extra_context=None):
     """The admin's first page: notices and the desk's panels over the list of apps."""
+    note_dashboard_look(actor=request.user.get_username(), target=request.path)
     context = {
         **(extra_context or {}),
         "notices": notices(request),

@@ -19,6 +19,7 @@ from django.utils.http import urlencode
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
+from batches.models.money import to_usd
 from batches.providers.registry import is_sandbox
 from batches.states import (
     AttemptOutcome,
@@ -51,6 +52,7 @@ TONES = {
     },
     AttemptOutcome: {
         AttemptOutcome.APPLIED: "good",
+        AttemptOutcome.REUSED: "good",
         AttemptOutcome.FAILED: "bad",
         AttemptOutcome.RETURNED: "warn",
         AttemptOutcome.RETRIED: "warn",
@@ -83,7 +85,7 @@ def number(value):
 
 def up_to(most, rows):
     """How many rows a queryset has, never counting further than `most`."""
-    count = rows.values("pk")[: most + 1].count()
+    count = rows.order_by().values("pk")[: most + 1].count()
     return f"{number(most)}+" if count > most else number(count)
 
 
@@ -100,6 +102,19 @@ def cost(usd: Decimal, provider: str) -> str:
     if is_sandbox(provider) and usd:
         return _("%(amount)s (sandbox)") % {"amount": dollars(usd)}
     return dollars(usd)
+
+
+def real_and_pretended(real_nanos: int, sandbox_nanos: int) -> str:
+    """Real money; pretended money of the sandbox beside it, marked."""
+    real, sandbox = dollars(to_usd(real_nanos)), dollars(to_usd(sandbox_nanos))
+    if not sandbox_nanos:
+        return real
+    if not real_nanos:
+        return _("%(amount)s (sandbox)") % {"amount": sandbox}
+    return _("%(real)s, and %(sandbox)s (sandbox)") % {
+        "real": real,
+        "sandbox": sandbox,
+    }
 
 
 def moment(at: datetime | None) -> str:

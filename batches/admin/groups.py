@@ -12,8 +12,10 @@ from django.contrib.auth.management import create_permissions
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
 
-EDITOR, REVIEWER = "editor", "reviewer"
-OPERATOR, AUDITOR = "operator", "auditor"
+from batches.services.roles import Role
+
+EDITOR, REVIEWER = Role.EDITOR.value, Role.REVIEWER.value
+OPERATOR, AUDITOR = Role.OPERATOR.value, Role.AUDITOR.value
 
 _shipped = defaultdict(set)
 _known_before = set()

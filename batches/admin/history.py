@@ -1,4 +1,4 @@
-"""Events of runs and jobs, and the audit log: seen, never changed."""
+"""Events of runs and jobs: seen, never changed."""
 
 from django.contrib import admin
 from django.utils.text import Truncator
@@ -13,14 +13,12 @@ from batches.admin.display import (
     moment,
     number,
     pairs,
-    pretty,
     row_link,
-    status_badge,
 )
 from batches.admin.filters import JobFilter, RunFilter
-from batches.admin.panels import Block, Panel, facts
-from batches.models import AuditEntry, BatchJob, Event, Run
-from batches.states import AuditOutcome, EventKind, JobStatus
+from batches.admin.panels import Panel
+from batches.models import BatchJob, Event, Run
+from batches.states import EventKind, JobStatus
 
 EVENTS_SHOWN = 200
 DETAILS_SHOWN = 600
@@ -76,26 +74,3 @@ class EventAdmin(KeysetAdmin):
     @admin.display(description=gettext_lazy("details"))
     def details(self, event):
         return event_details(event)
-
-
-@admin.register(AuditEntry)
-class AuditEntryAdmin(KeysetAdmin):
-    list_display = ["id", "created_at", "actor", "action", "target", "outcome_label"]
-    list_filter = ["outcome"]
-    list_defer = ["before", "after"]
-    search_fields = ["^actor", "^action", "^target"]
-    search_help_text = gettext_lazy("The beginning of an actor, an action or a target.")
-
-    @admin.display(description=gettext_lazy("outcome"))
-    def outcome_label(self, entry):
-        return status_badge(AuditOutcome, entry.outcome)
-
-    def panels(self, request, entry):
-        names = ["created_at", "actor", "address", "action", "target"]
-        names += ["outcome", "message"]
-        panel = Panel(title=_("What was done"), facts=facts(entry, names))
-        for name, label in (("before", _("Before")), ("after", _("After"))):
-            value = getattr(entry, name)
-            if value is not None:
-                panel.blocks.append(Block(label, pretty(value), is_code=True))
-        return [panel]

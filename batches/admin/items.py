@@ -341,7 +341,8 @@ class ItemAttemptAdmin(ItemLinks, KeysetAdmin):
         return cost(attempt.cost_usd, attempt.item.provider)
 
     def panels(self, request, attempt):
-        position = attempt.item.tries.filter(pk__lte=attempt.pk).count()
+        tries = attempt.item.tries.order_by("pk").values_list("pk", flat=True)
+        position = list(tries).index(attempt.pk) + 1
         panel = attempt_panel(attempt.item, attempt, position)
         panel.facts.insert(0, (_("item"), row_link(BatchItem, attempt.item_id)))
         return [panel]

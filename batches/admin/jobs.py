@@ -5,7 +5,7 @@ from django.db.models import F, Q, Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from batches.admin.acts import Act, ActsAdmin
+from batches.admin.acts import ActsAdmin
 from batches.admin.base import KeysetAdmin, PublicIdAdmin, ReadOnlyAdmin
 from batches.admin.display import (
     EMPTY,
@@ -28,102 +28,18 @@ from batches.admin.filters import (
     WorkloadFilter,
 )
 from batches.admin.history import events_panel
+from batches.admin.job_acts import ACTS
 from batches.admin.live import QUICK_SECONDS, STOP, Live, LiveAdmin
 from batches.admin.notices import NoticesAdmin
 from batches.admin.panels import Block, Panel, facts, row_panel, status_fact
-from batches.admin.reapplying import REAPPLY_JOBS
 from batches.models import BatchItem, BatchJob, JobShare, JobTally, Run, StrayLine
-from batches.services.requeue import failed_of_job, requeue_effect, retry_job
 from batches.services.steering import (
-    abandon_effect,
-    abandon_job,
-    cancel_job,
-    check_now,
-    job_effect,
     possible_for_job,
-    process_now,
-    submit_now,
 )
 from batches.states import AT_PROVIDER, JOB_FINAL, JobStatus
 
 SHARES_SHOWN = 100
 STRAYS_COUNTED = 1_000
-
-ACTS = (
-    Act(
-        name="submit",
-        kind="submit",
-        label=gettext_lazy("Submit now"),
-        says=gettext_lazy("It is sent to the provider without waiting for its time."),
-        done=gettext_lazy("Submitted"),
-        permission="batches.submit_job",
-        do=submit_now,
-        effect=job_effect,
-    ),
-    Act(
-        name="check_status",
-        kind="check_status",
-        label=gettext_lazy("Check status now"),
-        says=gettext_lazy("The provider is asked how it stands; asking is free."),
-        done=gettext_lazy("Checked"),
-        permission="batches.check_job",
-        do=check_now,
-        effect=job_effect,
-    ),
-    Act(
-        name="process_results",
-        kind="process_results",
-        label=gettext_lazy("Process results now"),
-        says=gettext_lazy("Its result files are fetched and applied; safe to repeat."),
-        done=gettext_lazy("Processed"),
-        permission="batches.process_job",
-        do=process_now,
-        effect=job_effect,
-    ),
-    Act(
-        name="retry",
-        kind="retry",
-        label=gettext_lazy("Retry failed items"),
-        says=gettext_lazy(
-            "Failed items that can be sent go out once more, and cost once more."
-        ),
-        done=gettext_lazy("Sent out again"),
-        permission="batches.retry_job",
-        do=retry_job,
-        effect=lambda *jobs: requeue_effect(failed_of_job(*jobs)),
-    ),
-    REAPPLY_JOBS,
-    Act(
-        name="cancel",
-        kind="cancel",
-        label=gettext_lazy("Cancel"),
-        says=gettext_lazy(
-            "What was not sent ends at once; a batch that runs is cancelled at the "
-            "provider, and what it has finished by then is paid for, and applied."
-        ),
-        done=gettext_lazy("Cancelled"),
-        permission="batches.cancel_job",
-        do=cancel_job,
-        effect=job_effect,
-        is_grave=True,
-    ),
-    Act(
-        name="abandon",
-        kind="abandon",
-        label=gettext_lazy("Abandon"),
-        says=gettext_lazy(
-            "For a job that is late. If the provider still takes a cancellation, it is "
-            "cancelled, and what it has finished is applied. If not, it ends here: its "
-            "items fail and are retried by hand only, and its money may be spent "
-            "without a result, so it goes on counting as spent."
-        ),
-        done=gettext_lazy("Cancelled or abandoned"),
-        permission="batches.cancel_job",
-        do=abandon_job,
-        effect=abandon_effect,
-        is_grave=True,
-    ),
-)
 
 
 class JobRunFilter(RunFilter):

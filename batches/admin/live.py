@@ -52,26 +52,29 @@ class LiveAdmin:
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def live_view(self, request, object_id):
-        """The page's panels as JSON; 304 where nothing has changed."""
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
         if not self.has_view_permission(request, row):
             raise PermissionDenied
-        live = self.live(request, row)
-        said = {
-            "html": render_to_string(
-                "admin/batches/panels.html", {"panels": live.panels}, request
-            ),
-            "sentence": live.sentence,
-            "seconds": live.seconds,
-            "acts": sorted(live.acts),
-        }
-        body = json.dumps(said, ensure_ascii=False).encode()
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        if request.headers.get("If-None-Match") == etag:
-            response = HttpResponse(status=304)
-        else:
-            response = HttpResponse(body, content_type="application/json")
-        response["ETag"] = etag
-        return response
+        return live_response(request, self.live(request, row))
+
+
+def live_response(request, live):
+    """The panels of a page as JSON; 304 where the caller has them already."""
+    said = {
+        "html": render_to_string(
+            "admin/batches/panels.html", {"panels": live.panels}, request
+        ),
+        "sentence": live.sentence,
+        "seconds": live.seconds,
+        "acts": sorted(live.acts),
+    }
+    body = json.dumps(said, ensure_ascii=False).encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    if request.headers.get("If-None-Match") == etag:
+        response = HttpResponse(status=304)
+    else:
+        response = HttpResponse(body, content_type="application/json")
+    response["ETag"] = etag
+    return response

@@ -24,7 +24,10 @@ CODES = {
     "job_very_late": gettext_lazy("Very late job"),
     "refused_often": gettext_lazy("Refused again and again"),
     "file_not_visible": gettext_lazy("File not visible"),
+    "usage_differs": gettext_lazy("Usage differs from the provider's total"),
+    "usage_missing": gettext_lazy("Answers without usage"),
     "abandoned_job_ended": gettext_lazy("Abandoned job has ended"),
+    "low_pass_ratio": gettext_lazy("Too few answers passed"),
 }
 
 

@@ -21,6 +21,7 @@ from batches.admin.display import (
     status_badge,
 )
 from batches.models.money import to_usd
+from batches.services.diffs import Run
 
 TAG = re.compile(r"(<[^<>]*>)")
 # Long texts start folded, so that a page stays one that can be looked over.
@@ -31,6 +32,7 @@ MONEY_LABELS = {
     "cost_nanos": gettext_lazy("cost"),
     "estimate_nanos": gettext_lazy("estimate"),
     "reserved_nanos": gettext_lazy("reserved"),
+    "unpriced_nanos": gettext_lazy("cost not known, at most"),
 }
 
 
@@ -63,6 +65,31 @@ class Block:
     @property
     def is_open(self) -> bool:
         return len(self.text) <= LONG_TEXT
+
+
+@dataclass
+class DiffBlock(Block):
+    """A text with its changes marked: struck out what goes, underlined what comes."""
+
+    runs: Sequence[Run] = ()
+
+    @property
+    def shown(self) -> str:
+        tags = {"gone": "del", "new": "ins", "same": "span"}
+        return format_html_join(
+            "",
+            "<{0}>{1}</{0}>",
+            ((tags[run.kind], run.text) for run in self.runs),
+        )
+
+
+@dataclass
+class Choice:
+    """One of the views that a page offers of the same thing."""
+
+    label: str
+    url: str
+    is_current: bool = False
 
 
 @dataclass

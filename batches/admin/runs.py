@@ -5,10 +5,11 @@ from functools import partial
 from django.contrib import admin
 from django.db.models import BigIntegerField, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
+from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from batches.admin.acts import Act, ActsAdmin
+from batches.admin.acts import Act, ActsAdmin, act_button, outlook_in_words
 from batches.admin.base import PublicIdAdmin
 from batches.admin.display import (
     EMPTY,
@@ -22,6 +23,7 @@ from batches.admin.display import (
     percent,
     pretty,
     progress,
+    real_and_pretended,
     row_link,
     status_badge,
 )
@@ -31,21 +33,28 @@ from batches.admin.items import failures_panel
 from batches.admin.live import QUICK_SECONDS, STOP, Live, LiveAdmin
 from batches.admin.notices import NoticesAdmin
 from batches.admin.panels import Block, Panel, facts, status_fact
+from batches.admin.prompt_pages import side_by_side_link
 from batches.admin.reapplying import REAPPLY_RUNS
 from batches.admin.waiting import run_waits_for
 from batches.models import BatchItem, BatchJob, JobShare, Run
 from batches.models.money import to_usd
 from batches.providers.registry import SANDBOX
+from batches.services.effects import outlook_of_runs, waiting_effect
 from batches.services.lifecycle import run_figures
-from batches.services.requeue import failed_of_run, requeue_effect, retry_run
+from batches.services.prospects import prospect_of_runs
+from batches.services.requeue import (
+    failed_of_run,
+    requeue_effect,
+    requeue_prospect,
+    retry_run,
+)
 from batches.services.steering import (
-    cancel_effect,
     cancel_run,
     pause_run,
     possible_for_run,
+    recall_run,
     resume_run,
     set_priority,
-    waiting_effect,
 )
 from batches.states import (
     RUN_FINAL,
@@ -57,6 +66,10 @@ from batches.states import (
 )
 
 JOBS_SHOWN = 50
+BRAKE_LABELS = {
+    "resume": gettext_lazy("Go on anyway"),
+    "cancel": gettext_lazy("Cancel the run"),
+}
 OPTION_VALUES_SHOWN = 20
 
 
@@ -79,23 +92,42 @@ ACTS = (
         kind="pause",
         label=gettext_lazy("Pause"),
         says=gettext_lazy(
-            "What is in no job yet is held until the run is resumed; what was sent "
-            "goes on."
+            "What is not sent is held until the run is resumed. Jobs that were not "
+            "sent are taken back; what other runs have in them goes out in the next."
         ),
         done=gettext_lazy("Paused"),
         permission="batches.pause_run",
         do=pause_run,
-        effect=waiting_effect,
+        effect=outlook_of_runs,
+        in_words=outlook_in_words("pause"),
+    ),
+    Act(
+        name="recall",
+        kind="recall",
+        label=gettext_lazy("Recall"),
+        says=gettext_lazy(
+            "What is not sent is held, and batches at the provider that are these "
+            "runs' alone are cancelled there. What they have finished is applied; the "
+            "rest uses up no attempt, and waits until the run is resumed."
+        ),
+        done=gettext_lazy("Recalled"),
+        permission="batches.recall_run",
+        do=recall_run,
+        effect=outlook_of_runs,
+        in_words=outlook_in_words("recall"),
+        is_grave=True,
     ),
     Act(
         name="resume",
         kind="resume",
         label=gettext_lazy("Resume"),
-        says=gettext_lazy("What was held goes out again."),
+        says=gettext_lazy("What was held goes out again, and nothing else."),
         done=gettext_lazy("Resumed"),
         permission="batches.resume_run",
+        sends=prospect_of_runs,
         do=resume_run,
-        effect=waiting_effect,
+        effect=outlook_of_runs,
+        in_words=outlook_in_words("resume"),
     ),
     prioritise(Priority.LOW, gettext_lazy("Low priority")),
     prioritise(Priority.NORMAL, gettext_lazy("Normal priority")),
@@ -109,6 +141,7 @@ ACTS = (
         ),
         done=gettext_lazy("Sent out again"),
         permission="batches.retry_run",
+        sends=lambda *runs: requeue_prospect(failed_of_run(*runs)),
         do=retry_run,
         effect=lambda *runs: requeue_effect(failed_of_run(*runs)),
     ),
@@ -119,12 +152,14 @@ ACTS = (
         label=gettext_lazy("Cancel"),
         says=gettext_lazy(
             "What waits is cancelled for good, and so are jobs of these runs alone; "
-            "what the provider has finished by then is paid for, and applied."
+            "what the provider has finished of those by then is paid for, and applied. "
+            "Of jobs that other runs need, answers and cost are kept, and not applied."
         ),
         done=gettext_lazy("Cancelled"),
         permission="batches.cancel_run",
         do=cancel_run,
-        effect=cancel_effect,
+        effect=partial(outlook_of_runs, together=True),
+        in_words=outlook_in_words("cancel"),
         is_grave=True,
     ),
 )
@@ -135,6 +170,14 @@ def share_sum(name, **where):
     sums = JobShare.objects.filter(run=OuterRef("pk"), **where).order_by()
     sums = sums.values("run").annotate(total=Sum(name)).values("total")
     return Coalesce(Subquery(sums), 0, output_field=BigIntegerField())
+
+
+def with_money(runs):
+    """Runs with what they cost; pretended money is never summed with real money."""
+    sandbox = share_sum("cost_nanos", job__provider=SANDBOX)
+    return runs.annotate(
+        real_nanos=share_sum("cost_nanos") - sandbox, sandbox_nanos=sandbox
+    )
 
 
 @admin.register(Run)
@@ -163,17 +206,15 @@ class RunAdmin(NoticesAdmin, LiveAdmin, ActsAdmin, PublicIdAdmin):
     def get_queryset(self, request):
         ended = F("share_complete") + F("share_failed") + F("share_cancelled")
         unsent = F("unsent_complete") + F("unsent_failed") + F("unsent_cancelled")
-        queryset = super().get_queryset(request)
+        queryset = with_money(super().get_queryset(request))
         return queryset.annotate(
             share_complete=share_sum("complete"),
             share_failed=share_sum("failed"),
             share_cancelled=share_sum("cancelled"),
-            items_total=F("items_collected") + share_sum("follow_ups"),
+            items_total=F("items_collected")
+            + F("unsent_follow_ups")
+            + share_sum("follow_ups"),
             items_ended=ended + unsent,
-            # Pretended money is never summed with real money.
-            real_nanos=share_sum("cost_nanos")
-            - share_sum("cost_nanos", job__provider=SANDBOX),
-            sandbox_nanos=share_sum("cost_nanos", job__provider=SANDBOX),
         )
 
     def found_by(self, term):
@@ -230,6 +271,8 @@ class RunAdmin(NoticesAdmin, LiveAdmin, ActsAdmin, PublicIdAdmin):
             .order_by("-job")[:JOBS_SHOWN]
         )
         panels = [figures_panel(run, figures)]
+        if run.is_braked and run.status not in RUN_FINAL:
+            panels.insert(0, brake_panel(request, run))
         if waits_for := run_waits_for(run, figures, in_flight(run), jobs_of(shares)):
             panels.append(
                 Panel(title=_("What it waits for"), notes=waits_for, key="waits")
@@ -239,7 +282,7 @@ class RunAdmin(NoticesAdmin, LiveAdmin, ActsAdmin, PublicIdAdmin):
             panels.append(failures_panel(request, run_failures(run), run=run.pk))
         if run.skipped:
             panels.append(skipped_panel(run))
-        panels += [events_panel(run.events, run=run.pk), request_panel(run)]
+        panels += [events_panel(run.events, run=run.pk), request_panel(request, run)]
         return panels
 
 
@@ -259,16 +302,7 @@ def run_sentence(run, figures):
 
 
 def run_cost(run):
-    """Real money; pretended money of the sandbox beside it, marked."""
-    real, sandbox = dollars(to_usd(run.real_nanos)), dollars(to_usd(run.sandbox_nanos))
-    if not run.sandbox_nanos:
-        return real
-    if not run.real_nanos:
-        return _("%(amount)s (sandbox)") % {"amount": sandbox}
-    return _("%(real)s, and %(sandbox)s (sandbox)") % {
-        "real": real,
-        "sandbox": sandbox,
-    }
+    return real_and_pretended(run.real_nanos, run.sandbox_nanos)
 
 
 def in_flight(run):
@@ -296,13 +330,68 @@ def figures_panel(run, figures):
         (_("sent"), number(figures.sent)),
         (_("cost"), run_cost(run)),
         (_("reserved"), dollars(to_usd(figures.reserved_nanos))),
+        (_("expected"), dollars(run.expected_usd)),
         (_("estimate (worst case)"), dollars(run.estimate_usd)),
     ]
+    if run.reused:
+        rows.append((_("reused"), reused(run)))
     return Panel(
         title=_("Where it stands"),
         key="figures",
         facts=rows,
-        links=[link(list_url(BatchItem, run=run.pk), _("Its items"))],
+        links=[
+            link(list_url(BatchItem, run=run.pk), _("Its items")),
+            side_by_side_link(run),
+        ],
+    )
+
+
+def reused(run):
+    """How many answers were not paid for again, and what that saved."""
+    return _("%(count)s, %(saved)s saved") % {
+        "count": number(run.reused),
+        "saved": cost(run.saved_usd, provider_of(run)),
+    }
+
+
+def provider_of(run):
+    return run.items.order_by("pk").values_list("provider", flat=True).first() or ""
+
+
+def brake_panel(request, run):
+    """Why a run was paused by itself, and the question that this asks."""
+    brake = run.brake
+    what = ngettext(
+        "Only %(passed)s of %(judged)s answer passed the checks.",
+        "Only %(passed)s of %(judged)s answers passed the checks.",
+        brake["judged"],
+    ) % {"passed": number(brake["passed"]), "judged": number(brake["judged"])}
+    waits = ngettext(
+        "%(count)s item waits; it would cost at most %(money)s.",
+        "%(count)s items wait; they would cost at most %(money)s.",
+        brake["items"],
+    ) % {
+        "count": number(brake["items"]),
+        "money": cost(to_usd(brake["nanos"]), provider_of(run)),
+    }
+    question = _(
+        "Go on anyway? Look at some answers first. If they are no good, cancel the "
+        "run, mend the prompt or the model, and start another."
+    )
+    where = brake["job"] and row_link(BatchJob, brake["job"])
+    offered = [act for act in ACTS if act.name in ("resume", "cancel")]
+    return Panel(
+        title=_("Paused: too few answers passed"),
+        key="brake",
+        notes=[what, waits, question],
+        facts=[(_("seen in"), where or _("the sample that went first"))],
+        columns=[_("What was found"), _("How often")],
+        rows=[(check, number(count)) for check, count in brake["checks"].items()],
+        links=[
+            act_button(act, BRAKE_LABELS[act.name])
+            for act in offered
+            if request.user.has_perm(act.permission)
+        ],
     )
 
 
@@ -364,9 +453,10 @@ def skipped_panel(run):
     )
 
 
-def request_panel(run):
+def request_panel(request, run):
     names = ["public_id", "workload", "trigger", "schedule", "due_at", "account"]
-    names += ["priority", "may_wait", "limit", "budget_nanos", "idempotency_key"]
+    names += ["priority", "may_wait", "force_refresh", "canary_state", "limit"]
+    names += ["budget_nanos", "idempotency_key"]
     times = ["created_at", "collected_at", "started_at", "paused_at", "cancelled_at"]
     owner = run.owner.get_username() if run.owner else EMPTY
     return Panel(
@@ -382,7 +472,16 @@ def request_panel(run):
             ],
         ],
         blocks=[Block(_("options"), pretty(shortened(run.options)), is_code=True)],
+        links=save_links(request, run),
     )
+
+
+def save_links(request, run):
+    """The way to keep what was asked for under a name, for those who may."""
+    if not request.user.has_perm("batches.add_runtemplate"):
+        return []
+    url = f"{reverse('admin:batches_runtemplate_add')}?run={run.pk}"
+    return [link(url, _("Save as template…"))]
 
 
 def shortened(options):

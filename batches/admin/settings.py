@@ -139,7 +139,6 @@ def audit_override(request, action, name, before, after):
     audit(
         action,
         actor=request.user.get_username(),
-        address=request.META.get("REMOTE_ADDR", ""),
         target=name,
         before=before,
         after=after,

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from batches.admin.base import KeysetAdmin
@@ -12,6 +13,7 @@ from batches.admin.filters import (
     ProviderFilter,
     WorkloadFilter,
 )
+from batches.admin.usage_page import URL_NAME, usage_page
 from batches.models import HourlyUsage
 from batches.models.money import to_usd
 from batches.states import AttemptOutcome
@@ -40,6 +42,14 @@ class HourlyUsageAdmin(KeysetAdmin):
         "cost",
     ]
     list_filter = [ProviderFilter, WorkloadFilter, UsageOutcomeFilter]
+    change_list_template = "admin/batches/usage_list.html"
+
+    def get_urls(self):
+        view = self.admin_site.admin_view(self.usage_view)
+        return [path("cost/", view, name=URL_NAME), *super().get_urls()]
+
+    def usage_view(self, request):
+        return usage_page(request, self)
 
     @admin.display(description=_("owner"))
     def owner(self, usage):

@@ -17,7 +17,7 @@ def run_waits_for(run, figures, in_flight, jobs):
     if run.status in RUN_FINAL:
         return []
     sentences = []
-    if run.paused_at:
+    if run.paused_at and not run.is_braked:  # the brake has a panel of its own
         sentences.append(
             _("It is paused since %(at)s; what is not sent waits until it is resumed.")
             % {"at": f"{localtime(run.paused_at):%Y-%m-%d %H:%M}"}

@@ -15,6 +15,7 @@ CODE_OF_STATUS = {
     405: "method_not_allowed",
     413: "too_large",
     415: "unsupported_media_type",
+    429: "too_many_requests",
     500: "internal_error",
 }
 
@@ -29,8 +30,21 @@ def _detail_and_code(message: str, code: str) -> dict[str, Any]:
     return {"detail": message, "code": code}
 
 
+def _not_ok(message: str, code: str) -> dict[str, Any]:
+    return {"ok": False, "error": message, "code": code}
+
+
+def _no_success(message: str, code: str) -> dict[str, Any]:
+    return {"success": False, "error": message, "code": code}
+
+
 # Each family keeps the envelope of the system that it comes from.
-ENVELOPES: dict[str, Envelope] = {"/api/admin/batch-jobs": _error_and_code}
+ENVELOPES: dict[str, Envelope] = {
+    "/api/admin/batch-jobs": _error_and_code,
+    "/api/admin/batch-monitoring": _no_success,
+    "/api/admin/legacy": _not_ok,
+    "/api/v1/ai/batch": _error_and_code,
+}
 
 
 def error_response(

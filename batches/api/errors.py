@@ -39,25 +39,22 @@ class NotFound(BatchError):
     code = "not_found"
 
 
-class NotBuilt(BatchError):
-    """A kind of work that an address is kept for, and that is not there."""
-
-    code = "not_implemented"
-
-
 # What is not named here is the caller's to mend.
 STATUS_OF_CODE = {
     "not_authenticated": HTTPStatus.UNAUTHORIZED,
     "invalid_key": HTTPStatus.UNAUTHORIZED,
+    "forbidden": HTTPStatus.FORBIDDEN,
     "missing_scope": HTTPStatus.FORBIDDEN,
     "csrf_failed": HTTPStatus.FORBIDDEN,
+    "second_factor_required": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "conflict": HTTPStatus.CONFLICT,
+    "idempotency_conflict": HTTPStatus.CONFLICT,
     "illegal_move": HTTPStatus.CONFLICT,
     "lost_lease": HTTPStatus.CONFLICT,
     "held": HTTPStatus.CONFLICT,
     "copied_database": HTTPStatus.CONFLICT,
-    "not_implemented": HTTPStatus.NOT_IMPLEMENTED,
+    "too_many_streams": HTTPStatus.TOO_MANY_REQUESTS,
     "bad_setting": HTTPStatus.SERVICE_UNAVAILABLE,
     "unknown_provider": HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -137,8 +134,13 @@ def _told(request: HttpRequest, error: BatchError) -> HttpResponse:
 def _refused(request: HttpRequest, error: HttpError) -> HttpResponse:
     """Ninja's own refusals, which are of the body when they come from here."""
     message = str(error)
+    if error.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        message = "Too many requests; Retry-After says in how many seconds to go on."
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        message = "The body is not JSON that can be read."
+        message = (
+            "The body is not JSON that can be read: it must be UTF-8, and without NUL "
+            "characters."
+        )
     return error_response(request, error.status_code, message)
 
 

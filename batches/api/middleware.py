@@ -1,4 +1,4 @@
-"""What keeps every error under /api/ in JSON, whoever words it first."""
+"""What keeps every error under /api/ in JSON, and settings to one query a request."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from batches.api.envelopes import error_response
+from batches.config import read_once
 
 ROOT = "/api/"
 
@@ -56,3 +57,16 @@ def _sentence(request: HttpRequest, response: HttpResponse) -> str:
     if response.status_code >= 500:
         return "The server failed at this; its log says why."
     return f"{response.reason_phrase}."
+
+
+class ReadOnce:
+    """A request that only reads gets one view of the settings, in one query."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return self.get_response(request)
+        with read_once():
+            return self.get_response(request)

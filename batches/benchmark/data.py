@@ -109,12 +109,14 @@ class Content:
 
     `collect` makes content and collects a run of at most so many items; `answer` gives
     the right text for a request's body; `results` are the tables that `store` fills.
+    `check` gives the median milliseconds of CPU that all checks of a right answer take.
     """
 
     workload: str
     collect: Callable[[int], Run]
     answer: Callable[[str], str]
     results: tuple[type[models.Model], ...]
+    check: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,7 @@ def insert_run(lines: int) -> Run:
     """A collected run with this many items, open items and requests, in pages."""
     now = timezone.now()
     run = new_run(lines)
-    destination = Destination(SANDBOX, CHAT, MODEL, None)
+    destination = Destination(SANDBOX, CHAT, MODEL)
     for page in new_items(lines):
         with transaction.atomic():
             insert_items(run, destination, page, now=now)

@@ -3,27 +3,35 @@
 from django.utils import timezone
 
 from batches.benchmark.data import MODEL, BenchmarkWorkload, SubjectsWorkload
+from batches.benchmark.meter import judging_apart
 from batches.models import BatchJob, Run
-from batches.providers.pricing import batch_rate
+from batches.providers.registry import SANDBOX, get_provider
 from batches.providers.tokens import count_tokens
 from batches.services.collection import collect_run
 from batches.services.ingestion import ingest_jobs
+from batches.services.prices import current_rate
 from batches.services.spool import write_input_file
-from batches.workloads import all_workloads, register
+from batches.workloads import all_workloads, get_workload, register
 
 
 def warm_up() -> None:
     """Load what every process loads once, however much it then works on."""
     register(BenchmarkWorkload)
     register(SubjectsWorkload)
-    all_workloads()
-    batch_rate(MODEL, timezone.now())
+    for workload in all_workloads().values():
+        workload.warm_up()
+    get_provider(SANDBOX)
+    current_rate(SANDBOX, MODEL, timezone.now())
     count_tokens(MODEL, "one text")
     BatchJob.objects.exists()
 
 
-def ingest() -> None:
-    ingest_jobs(now=timezone.now())
+def ingest() -> float:
+    """Ingest the only job there is; returns the CPU seconds that `judge` took of it."""
+    workload = get_workload(BatchJob.objects.get().workload)
+    with judging_apart(workload) as judging:
+        ingest_jobs(now=timezone.now())
+    return sum(judging)
 
 
 def on_block() -> None:

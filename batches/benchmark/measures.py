@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from batches.benchmark import data, errands, floors, subjects, tables
 from batches.benchmark.bench import ROUNDS, Bench, Round, check_ingested, only_job
-from batches.benchmark.memory import growth_mb
+from batches.benchmark.memory import growth_and_answer, growth_mb
 from batches.benchmark.meter import Spent, best, measure
 from batches.benchmark.report import Result
 from batches.errors import BatchError
@@ -30,6 +30,7 @@ from batches.models import (
     StrayLine,
 )
 from batches.providers.registry import SANDBOX
+from batches.providers.tokens import count_tokens
 from batches.services.bundling import bundle
 from batches.services.collection import PAGE_SUBJECTS, collect_run, start_run
 from batches.services.ingestion import ingest_jobs
@@ -58,14 +59,17 @@ def ingest_content(bench: Bench, key: str) -> list[Result]:
     """P1b, P2b: the same with translations, `judge` subtracted and shown apart."""
     result = _over_floor(key, bench.content_rounds)
     judge_cpu = min(round_.judge_cpu for round_ in bench.content_rounds)
-    lines = bench.content_job[1].lines
-    apart = {
+    apart = _judge_apart(judge_cpu, bench.content_job[1].lines)
+    basis = f"{result.basis}; judge {judge_cpu:.2f} s apart"
+    return [replace(result, basis=basis, details={**result.details, **apart})]
+
+
+def _judge_apart(judge_cpu: float, lines: int) -> dict[str, Any]:
+    return {
         "judge_cpu_seconds": round(judge_cpu, 2),
         "judge_ms_per_answer": round(1000 * judge_cpu / lines, 3),
         "lines": lines,
     }
-    basis = f"{result.basis}; judge {judge_cpu:.2f} s apart"
-    return [replace(result, basis=basis, details={**result.details, **apart})]
 
 
 def _over_floor(key: str, rounds: Sequence[Round]) -> Result:
@@ -123,12 +127,12 @@ def memory_of_ingestion(bench: Bench, key: str) -> list[Result]:
         tables.empty()
         data.insert_run(lines)
         files = data.write_result_files(only_job(), bench.directory / name, answer)
-        grown[name] = _growth_of_ingestion(bench, files)
+        grown[name], _ = _growth_of_ingestion(bench, files)
     large_mb = sum(path.stat().st_size for path in files.paths) / 1e6
     bench.say(f"{key}: {bench.content.workload}")
     kept, files = bench.content_job
     tables.put_back(kept, bench.content.results)
-    with_checks = _growth_of_ingestion(bench, files)
+    with_checks, judge_cpu = _growth_of_ingestion(bench, files)
     details = {**grown, "large_file_mb": round(large_mb)}
     greatest, least = max(grown.values()), max(min(grown.values()), 1.0)
     basis = " / ".join(f"{figure:.1f}" for figure in grown.values()) + " MB"
@@ -136,16 +140,22 @@ def memory_of_ingestion(bench: Bench, key: str) -> list[Result]:
     return [
         Result(key, greatest, sizes_said, details),
         Result(f"{key}-flat", round(greatest / least, 2), basis, details),
-        Result(f"{key}-checks", with_checks, bench.content.workload),
+        Result(
+            f"{key}-checks",
+            with_checks,
+            f"{bench.content.workload}; judge {judge_cpu:.2f} s apart",
+            _judge_apart(judge_cpu, files.lines),
+        ),
     ]
 
 
-def _growth_of_ingestion(bench: Bench, files: data.ResultFiles) -> float:
+def _growth_of_ingestion(bench: Bench, files: data.ResultFiles) -> tuple[float, float]:
+    """MB, and the CPU seconds of `judge`."""
     job = bench.job_with_results(files)
     tables.settle()
-    grown = growth_mb("ingest", overrides=bench.settings)
+    grown, judge_cpu = growth_and_answer("ingest", overrides=bench.settings)
     check_ingested(job, files)
-    return grown
+    return grown, judge_cpu
 
 
 def creating_file(bench: Bench, key: str) -> list[Result]:
@@ -296,6 +306,11 @@ def _all_figures() -> dict[str, list[Any]]:
     }
 
 
+def checking(bench: Bench, key: str) -> list[Result]:
+    """P10: all checks of one translation of about 500 characters; milliseconds."""
+    return [Result(key, bench.content.check(), f"CPU, {bench.content.workload}")]
+
+
 def collecting(bench: Bench, key: str) -> list[Result]:
     """P11: CPU of collecting every twentieth of a million subjects; seconds.
 
@@ -304,6 +319,7 @@ def collecting(bench: Bench, key: str) -> list[Result]:
     process that does it, in MB.
     """
     results = []
+    count_tokens(data.MODEL, "one text")  # its tables are loaded once a process
     for table, row in ((subjects.INT, key), (subjects.UUID, f"{key}-uuid")):
         bench.say(f"{row}: {bench.lines * subjects.ROWS_PER_LACKING:,} subjects")
         subjects.make_subjects(table, bench.lines)
@@ -426,7 +442,7 @@ def inserting(bench: Bench, key: str) -> list[Result]:
 
 
 def _insert(run: Run, pages: Sequence[Sequence[NewItem]]) -> None:
-    destination = Destination(SANDBOX, CHAT, data.MODEL, None)
+    destination = Destination(SANDBOX, CHAT, data.MODEL)
     for page in pages:
         with transaction.atomic():
             insert_items(run, destination, page, now=timezone.now())
@@ -461,6 +477,7 @@ MEASURES: dict[str, Measure] = {
     "P5": creating_file,
     "P6": round_trip,
     "P9": replay,
+    "P10": checking,
     "P11": collecting,
     "P12": bundling,
     "P13": inserting,

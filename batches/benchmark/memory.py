@@ -29,6 +29,13 @@ def growth_mb(errand: str, *given: Any, overrides: dict[str, Any]) -> float:
     `errand` names a function of `errands`, and `given` what it gets; the process works
     in our database with these settings. Raises BatchError when it dies.
     """
+    return growth_and_answer(errand, *given, overrides=overrides)[0]
+
+
+def growth_and_answer(
+    errand: str, *given: Any, overrides: dict[str, Any]
+) -> tuple[float, Any]:
+    """The same, and what the errand returned."""
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     database = str(connection.settings_dict["NAME"])
@@ -38,7 +45,7 @@ def growth_mb(errand: str, *given: Any, overrides: dict[str, Any]) -> float:
     process.start()
     sender.close()
     try:
-        grown: int = receiver.recv()
+        grown, answer = receiver.recv()
     except EOFError as err:
         raise BatchError(
             f"The process that was to {errand} died; its own words stand above."
@@ -46,7 +53,7 @@ def growth_mb(errand: str, *given: Any, overrides: dict[str, Any]) -> float:
     finally:
         process.terminate()
         process.join()
-    return round(grown / MB, 1)
+    return round(grown / MB, 1), answer
 
 
 def _child(
@@ -66,8 +73,8 @@ def _child(
     errands.warm_up()
     gc.collect()
     base = _begin()
-    getattr(errands, errand)(*given)
-    sender.send(_peak() - base)
+    answer = getattr(errands, errand)(*given)
+    sender.send((_peak() - base, answer))
 
 
 def _begin() -> int:

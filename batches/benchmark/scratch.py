@@ -60,8 +60,10 @@ def _scratch_database(directory: Path, say: Callable[[str], None]) -> Iterator[N
     say(f"making the database {name}")
     real = connection.settings_dict["NAME"]
     test = connection.settings_dict["TEST"]
-    before = test["NAME"]
+    before, age = test["NAME"], connection.settings_dict["CONN_MAX_AGE"]
     test["NAME"] = name
+    # One connection from first to last: it is its backend whose time is read.
+    connection.settings_dict["CONN_MAX_AGE"] = None
     try:
         try:
             connection.creation.create_test_db(
@@ -75,6 +77,7 @@ def _scratch_database(directory: Path, say: Callable[[str], None]) -> Iterator[N
                 connection.creation.destroy_test_db(real, verbosity=0)
     finally:
         test["NAME"] = before
+        connection.settings_dict["CONN_MAX_AGE"] = age
 
 
 def _settle() -> None:

@@ -73,7 +73,8 @@ def lacking(
     """At most `limit` (key, text) without a result, and the cursor; None at the end.
 
     Looks at windows of 5,000 keys in key order, and joins by the key as text, which is
-    how the engine names subjects.
+    how the engine names subjects. Keys come from the index alone; a row is read only
+    where it is wanted.
     """
     found: list[tuple[str, str]] = []
     last = after
@@ -84,10 +85,12 @@ def lacking(
                 [f"s.id {sign} %s" for sign, key in ((">", last), ("<=", end)) if key]
             )
             cursor.execute(
-                f"SELECT s.id, {_as_text(table)}, s.text FROM {table} s "  # noqa: S608
-                f"WHERE {bounds or '1 = 1'} AND NOT EXISTS (SELECT 1 FROM "
-                f"{table}_results r WHERE r.object_id = {_as_text(table)}) "
-                "ORDER BY s.id LIMIT %s",
+                f"SELECT s.id, {_as_text(table)}, s.text FROM "  # noqa: S608
+                f"(SELECT s.id FROM {table} s WHERE {bounds or '1 = 1'} "
+                f"AND NOT EXISTS (SELECT 1 FROM {table}_results r "
+                f"WHERE r.object_id = {_as_text(table)}) "
+                f"ORDER BY s.id LIMIT %s) lacks JOIN {table} s ON s.id = lacks.id "
+                "ORDER BY s.id",
                 [*(key for key in (last, end) if key), limit - len(found)],
             )
             rows = cursor.fetchall()

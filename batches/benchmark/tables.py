@@ -6,6 +6,7 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
 from batches.models import (
+    AnswerLength,
     BatchItem,
     BatchJob,
     Event,
@@ -34,6 +35,7 @@ ENGINE: Models = (
     JobTally,
     StrayLine,
     HourlyUsage,
+    AnswerLength,
 )
 
 

@@ -27,6 +27,9 @@ class Installation(models.Model):
     class Meta:
         verbose_name = _("installation")
         verbose_name_plural = _("installation")
+        permissions = [
+            ("platform_admin", _("Can see and requeue everybody's requests"))
+        ]
         constraints = [
             models.CheckConstraint(name="installation_is_one", condition=models.Q(id=1))
         ]

@@ -190,6 +190,10 @@ class OpenItem(models.Model):
         help_text="Sent in place of the request's own bound on output, after an "
         "answer that was cut off.",
     )
+    may_reuse = models.BooleanField(
+        default=True,
+        help_text="Whether the answer to an equal request will do for it.",
+    )
 
     objects = OpenItemQuerySet.as_manager()
 
@@ -291,6 +295,21 @@ class ItemAttempt(models.Model):
     line = models.PositiveIntegerField(_("line"), null=True, help_text=_("1-based."))
     answer = models.TextField(_("answer"), blank=True)
     raw_line = models.TextField(_("raw line"), blank=True)
+    checks_failed = models.TextField(
+        _("checks failed"),
+        blank=True,
+        help_text=_("Error-level checks that its answer did not pass, by code."),
+    )
+    reused_from = models.ForeignKey(
+        "self",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+        verbose_name=_("reused from"),
+        help_text=_("The attempt that its answer was taken from; nothing was sent."),
+    )
     created_at = models.DateTimeField(_("at"), default=timezone.now)
 
     class Meta:
@@ -307,7 +326,13 @@ class ItemAttempt(models.Model):
                 name="itemattempt_not_applied",
                 fields=["job", "item"],
                 condition=~Q(outcome=AttemptOutcome.APPLIED),
-            )
+            ),
+            # answers whose cost is not known: services/actuals.py, when a job ends
+            models.Index(
+                name="itemattempt_without_usage",
+                fields=["job"],
+                condition=Q(http_status=200, input_tokens=0),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -146,7 +146,11 @@ class BatchJob(models.Model):
             ("submit_job", _("Can send jobs")),
             ("check_job", _("Can ask the provider for the status of jobs")),
             ("process_job", _("Can have results of jobs processed")),
+            ("pause_job", _("Can pause jobs")),
+            ("recall_job", _("Can recall jobs")),
+            ("resume_job", _("Can resume jobs")),
             ("cancel_job", _("Can cancel jobs")),
+            ("abandon_job", _("Can abandon late jobs")),
             ("retry_job", _("Can retry failed items of jobs")),
         ]
         constraints = [
@@ -184,6 +188,8 @@ class BatchJob(models.Model):
                 ),
             ),
             models.Index(name="batchjob_account_status", fields=["account", "status"]),
+            # BatchJobQuerySet.within: what ended in the last hours
+            models.Index(name="batchjob_finished", fields=["finished_at"]),
         ]
 
     def __str__(self) -> str:
@@ -214,6 +220,11 @@ class JobShare(models.Model):
     sent = models.PositiveIntegerField(_("sent"), default=0)
     complete = models.PositiveIntegerField(_("done"), default=0)
     failed = models.PositiveIntegerField(_("failed"), default=0)
+    flagged = models.PositiveIntegerField(
+        _("flagged"),
+        default=0,
+        help_text="Of those done: how many did not pass an error-level check.",
+    )
     cancelled = models.PositiveIntegerField(_("cancelled"), default=0)
     returned = models.PositiveIntegerField(_("returned"), default=0)
     follow_ups = models.PositiveIntegerField(
@@ -226,6 +237,16 @@ class JobShare(models.Model):
     output_tokens = models.BigIntegerField(_("output tokens"), default=0)
     reserved_nanos = models.BigIntegerField(_("reserved (nano-dollars)"), default=0)
     cost_nanos = models.BigIntegerField(_("cost (nano-dollars)"), default=0)
+    unpriced = models.PositiveIntegerField(
+        _("without known cost"),
+        default=0,
+        help_text=_("Attempts that may have been billed, and do not say how much."),
+    )
+    unpriced_nanos = models.BigIntegerField(
+        _("not known (nano-dollars)"),
+        default=0,
+        help_text=_("The most that may have been billed beside the cost."),
+    )
 
     class Meta:
         verbose_name = _("share")
@@ -245,6 +266,14 @@ class JobShare(models.Model):
 
     def __str__(self) -> str:
         return f"share of run {self.run_id} in job {self.job_id}"
+
+    @property
+    def judged(self) -> int:
+        return self.complete + self.failed
+
+    @property
+    def passed(self) -> int:
+        return self.complete - self.flagged
 
     @property
     def in_flight(self) -> int:

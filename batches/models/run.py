@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from batches.models.money import to_usd
 from batches.querysets import RunQuerySet
-from batches.states import RUN_FINAL, Priority, RunStatus, Trigger
+from batches.states import RUN_FINAL, CanaryState, Priority, RunStatus, Trigger
 
 
 class Run(models.Model):
@@ -41,10 +41,21 @@ class Run(models.Model):
     priority = models.SmallIntegerField(
         _("priority"), choices=Priority, default=Priority.NORMAL
     )
+    max_attempts = models.PositiveSmallIntegerField(
+        _("attempts at most"),
+        null=True,
+        blank=True,
+        help_text=_("The first included; BATCH_MAX_ATTEMPTS where it is empty."),
+    )
     may_wait = models.BooleanField(
         _("may wait for a fuller job"),
         default=False,
         help_text=_("Its items wait until BATCH_MIN_SIZE are there, but not for ever."),
+    )
+    force_refresh = models.BooleanField(
+        _("ask again"),
+        default=False,
+        help_text=_("Asks also what an equal request was answered before."),
     )
     limit = models.PositiveIntegerField(_("limit (subjects)"), null=True, blank=True)
     budget_nanos = models.BigIntegerField(
@@ -66,10 +77,51 @@ class Run(models.Model):
         _("skipped"), default=dict, help_text='{"reason": count}, of what made no item.'
     )
     waiting_reason = models.CharField(_("waits for"), max_length=500, blank=True)
+    waiting_until = models.DateTimeField(
+        _("waits until"),
+        null=True,
+        blank=True,
+        help_text="When that passes by itself, where it can be known.",
+    )
     estimate_nanos = models.BigIntegerField(_("estimate (nano-dollars)"), default=0)
+    expected_nanos = models.BigIntegerField(
+        _("expected cost (nano-dollars)"),
+        default=0,
+        help_text="With answers of median length, at collection.",
+    )
+    high_nanos = models.BigIntegerField(
+        _("high cost (nano-dollars)"),
+        default=0,
+        help_text="With answers that nine of ten stay below, at collection.",
+    )
+    counted_tokens = models.BigIntegerField(_("input tokens, counted"), default=0)
     unsent_complete = models.PositiveIntegerField(default=0)
     unsent_failed = models.PositiveIntegerField(default=0)
     unsent_cancelled = models.PositiveIntegerField(default=0)
+    unsent_follow_ups = models.PositiveIntegerField(
+        default=0, help_text="New items that answers without a job asked for."
+    )
+    reused = models.PositiveIntegerField(
+        _("reused"), default=0, help_text="Items answered from an equal one."
+    )
+    saved_nanos = models.BigIntegerField(
+        _("saved (nano-dollars)"),
+        default=0,
+        help_text="What the answers that it reused had cost.",
+    )
+
+    canary_state = models.CharField(
+        _("sample"), max_length=16, choices=CanaryState, default=CanaryState.OFF
+    )
+    canary_sample = models.JSONField(
+        default=list, help_text="Keys of the items that go out before the others."
+    )
+    brake = models.JSONField(
+        _("brake"),
+        null=True,
+        blank=True,
+        help_text="Why it was paused by itself, as services/canary.py wrote it.",
+    )
 
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     collected_at = models.DateTimeField(_("collected"), null=True, blank=True)
@@ -85,6 +137,7 @@ class Run(models.Model):
         verbose_name_plural = _("runs")
         permissions = [
             ("pause_run", _("Can pause runs")),
+            ("recall_run", _("Can recall runs")),
             ("resume_run", _("Can resume runs")),
             ("cancel_run", _("Can cancel runs")),
             ("prioritise_run", _("Can change the priority of runs")),
@@ -127,6 +180,25 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk} ({self.workload})"
+
+    @property
+    def expected_usd(self) -> Decimal:
+        """What it will probably cost, with answers as long as they usually are."""
+        return to_usd(self.expected_nanos)
+
+    @property
+    def high_usd(self) -> Decimal:
+        """What it stays below nine times of ten."""
+        return to_usd(self.high_nanos)
+
+    @property
+    def is_braked(self) -> bool:
+        """Whether it was paused for its answers' sake, and nobody let it go on."""
+        return self.brake is not None and "resumed_by" not in self.brake
+
+    @property
+    def saved_usd(self) -> Decimal:
+        return to_usd(self.saved_nanos)
 
     @property
     def estimate_usd(self) -> Decimal:

@@ -29,9 +29,16 @@ from batches.monitoring.attention import (
     holds_of_run,
 )
 from batches.providers.registry import is_sandbox
+from batches.services.canary import (
+    QUESTION,
+    brake_in_words,
+    holds_back,
+    waits_for_sample,
+)
 from batches.services.deadlines import is_late
 from batches.services.lifecycle import RunFigures, run_figures
-from batches.states import ItemStatus, JobStatus, RunStatus
+from batches.services.reuse import twin_under_way
+from batches.states import Intent, ItemStatus, JobStatus, RunStatus
 from batches.workloads import get_workload
 
 LIFT = "It is on hold: mend what the hold names and lift it in the admin, under Holds."
@@ -119,14 +126,32 @@ def explain_run(run: Run) -> Explanation:
                 )
             )
             or "none",
+            "expected": f"${run.expected_usd:f}",
             "estimate, worst case": f"${run.estimate_usd:f}",
             "cost": f"${to_usd(figures.cost_nanos):f}",
         },
         history=_history(Q(run=run)),
         next_step=_next_for_run(run, figures),
     )
-    if run.waiting_reason:
+    if run.reused:
+        explanation.facts["reused"] = (
+            f"{run.reused} items answered as equal ones were, {saved_by_run(run)} saved"
+        )
+    if run.force_refresh:
+        explanation.facts["reused"] = "nothing: it was to ask again"
+    if run.canary_sample:
+        explanation.facts["sample"] = (
+            f"{len(run.canary_sample)} items went first: "
+            f"{run.get_canary_state_display().lower()}"
+        )
+    if run.brake:
+        explanation.facts["brake"] = brake_in_words(run)
+    if run.is_braked:
+        explanation.next_step = QUESTION
+    if run.waiting_reason and not run.is_braked:
         explanation.facts["waits for"] = run.waiting_reason
+        if run.waiting_until:
+            explanation.facts["until"] = f"{run.waiting_until:%Y-%m-%d %H:%M} UTC"
     holds = holds_of_run(run)
     explanation.facts |= _attention(holds, Alert.objects.open().filter(run=run))
     if holds:
@@ -134,6 +159,12 @@ def explain_run(run: Run) -> Explanation:
     if errors := _errors(Q(run=run)):
         explanation.facts["errors"] = errors
     return explanation
+
+
+def saved_by_run(run: Run) -> str:
+    """What its reused answers had cost; marked where the sandbox pretended that."""
+    first = run.items.order_by("pk").values_list("provider", flat=True).first()
+    return money(run.saved_nanos, first or "")
 
 
 def _counts(figures: RunFigures) -> str:
@@ -145,6 +176,10 @@ def _counts(figures: RunFigures) -> str:
 
 
 def _next_for_run(run: Run, figures: RunFigures) -> str:
+    if run.cancelled_at and figures.open:
+        return "It is cancelled; what the provider still has is settled first."
+    if run.paused_at and run.finished_at is None:
+        return "It is paused: resume it in the admin, or with `steer_batches resume`."
     if run.collected_at is None and run.cancelled_at is None:
         return "Collection is not finished: run `process_batches`."
     if figures.open:
@@ -203,6 +238,8 @@ def _attention(holds: list[Hold], alerts: Iterable[Alert]) -> dict[str, str]:
 def _next_for_job(job: BatchJob, status: JobStatus) -> str:
     if job.finished_at:
         return "Nothing: it is finished."
+    if job.intent == Intent.PAUSE:
+        return "It is paused: resume it in the admin, or with `steer_batches resume`."
     if is_late(job, timezone.now()):
         return "It is late: it is tried on, until a person abandons it on its page."
     if job.not_before:
@@ -271,6 +308,10 @@ def _item_history(
 ) -> list[tuple[datetime, str]]:
     history = [(item.created_at, "collected")]
     for attempt in attempts:
+        if (source := attempt.reused_from_id) is not None:
+            what = _reused_in_words(item, attempt, source)
+            history.append((attempt.created_at, what))
+            continue
         where = f"in job {attempt.job_id}" if attempt.job_id else "before it was sent"
         what = f"{attempt.get_outcome_display()} {where}"
         if attempt.line:
@@ -287,19 +328,49 @@ def _item_history(
     return sorted(history, key=lambda entry: entry[0])
 
 
+def _reused_in_words(item: BatchItem, attempt: ItemAttempt, source_id: int) -> str:
+    what = f"{attempt.get_outcome_display()} before it was sent: the answer to "
+    source = ItemAttempt.objects.filter(pk=source_id).first()
+    if source is None:
+        what += "an equal item that was deleted since"
+    else:
+        what += f"item {source.item_id}, which asked for the same and cost "
+        what += money(source.cost_nanos, item.provider)
+    if attempt.error_code:
+        what += f", {attempt.error_code}: {attempt.error_message}"
+    return what
+
+
 def _next_for_item(item: BatchItem, status: ItemStatus) -> str:
+    if status == ItemStatus.PENDING:
+        return _what_item_waits_for(item)
     if status == ItemStatus.FAILED and item.error_code == "apply_error":
         return (
             f"Mend the workload, then run `reapply --job {item.job_id} --only failed`: "
             "the answer is stored, and nothing is paid again."
         )
     return {
-        ItemStatus.PENDING: "It goes out with the next job: run `process_batches`.",
         ItemStatus.IN_JOB: "Its job is under way: `explain job` says how far.",
         ItemStatus.COMPLETE: "Nothing: it is finished.",
         ItemStatus.FAILED: "Mend what the error names; the next run takes it up again.",
         ItemStatus.CANCELLED: "Nothing: it was cancelled.",
     }[status]
+
+
+def _what_item_waits_for(item: BatchItem) -> str:
+    run = item.run
+    if run.is_braked:
+        return f"Its run is paused: {brake_in_words(run)} {QUESTION}"
+    if run.paused_at:
+        return "Its run is paused: resume it, and the item goes out."
+    if holds_back(run, item.pk):
+        return f"It waits for {waits_for_sample(run)}."
+    if twin := twin_under_way(item):
+        return (
+            f"It waits for the answer to item {twin}, which asks for the same and is "
+            "under way: it may serve both."
+        )
+    return "It goes out with the next job: run `process_batches`."
 
 
 def _errors(of: Q) -> str:

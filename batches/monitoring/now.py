@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Q, Sum
 
-from batches.models import BatchJob, JobShare, Run
+from batches.models import BatchJob, Run
 from batches.states import AT_PROVIDER, TO_SUBMIT, JobStatus
 
 RECENT = timedelta(hours=24)
@@ -31,14 +31,13 @@ class Now:
 
 
 def now_figures(now: datetime) -> Now:
-    jobs = BatchJob.objects.unfinished().aggregate(
+    recent = BatchJob.objects.within(now - RECENT)
+    jobs = recent.aggregate(
         to_send=Count("pk", filter=Q(status__in=TO_SUBMIT)),
         at_provider=Count("pk", filter=Q(status__in=AT_PROVIDER)),
         to_read=Count("pk", filter=Q(status=JobStatus.COMPLETED)),
+        failed_lately=Sum(
+            "items_failed", filter=Q(finished_at__isnull=False), default=0
+        ),
     )
-    lately = JobShare.objects.filter(job__finished_at__gte=now - RECENT)
-    return Now(
-        runs=Run.objects.unfinished().count(),
-        failed_lately=lately.aggregate(n=Sum("failed", default=0))["n"],
-        **jobs,
-    )
+    return Now(runs=Run.objects.unfinished().count(), **jobs)

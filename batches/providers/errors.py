@@ -42,6 +42,14 @@ class ProviderError(BatchError):
             "billing_hard_limit_reached",
         }
 
+    @property
+    def is_bad_hour(self) -> bool:
+        """No usable answer, or one that says to come back later: the provider's load,
+        not what it was asked."""
+        if self.is_account_trouble:
+            return False
+        return self.status is None or self.status in {408, 429} or self.status >= 500
+
 
 class ProviderUnreachable(ProviderError):
     """No connection could be made, so nothing was sent."""

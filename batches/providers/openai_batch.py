@@ -10,6 +10,7 @@ an error of the HTTP library, not of the client.
 import io
 import json
 import os
+import re
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
@@ -40,6 +41,12 @@ INPUT_FILE_LIFETIME_SECONDS = 30 * 24 * 3600
 
 # What a server says to whoever asks for a part of a file that it cannot give.
 REFUSES_THE_REST = frozenset({400, 412, 416})
+
+# `x-ratelimit-limit-requests: 5000`, `x-ratelimit-reset-tokens: 6m0s` and the like.
+RATE_LIMIT = "x-ratelimit-"
+RATE_LIMIT_HEADER = re.compile(r"x-ratelimit-[a-z-]{1,40}")
+RATE_LIMIT_CHARACTERS = 40
+MOST_RATE_LIMITS = 20
 
 # What a person can do about a refusal, by the provider's code or the HTTP status.
 ADVICE = {
@@ -129,6 +136,8 @@ class BatchProvider:
         self.key = key
         self.base_url = base_url
         self.is_sandbox = is_sandbox
+        self.answers = 0  # that came, and were not about the provider's own trouble
+        self.rate_limits: dict[str, str] = {}  # as it last told them
         timeout = httpx2.Timeout(timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
         self._client = openai.OpenAI(
             api_key=api_key,
@@ -136,7 +145,10 @@ class BatchProvider:
             timeout=timeout,
             # A proxy of the environment has no business with a sandbox on this machine.
             http_client=openai.DefaultHttpxClient(
-                base_url=base_url, timeout=timeout, trust_env=not is_sandbox
+                base_url=base_url,
+                timeout=timeout,
+                trust_env=not is_sandbox,
+                event_hooks={"response": [self._note]},
             ),
         )
         # A client that is no longer asked for would leave its connections open.
@@ -145,6 +157,18 @@ class BatchProvider:
 
     def close(self) -> None:
         self._client.close()
+
+    def _note(self, answer: httpx2.Response) -> None:
+        """Of every answer, refusals too: that it came, and what it says of rates."""
+        if answer.status_code < 500 and answer.status_code not in (408, 429):
+            self.answers += 1
+        told = {
+            name.removeprefix(RATE_LIMIT): value[:RATE_LIMIT_CHARACTERS]
+            for name, value in answer.headers.items()
+            if RATE_LIMIT_HEADER.fullmatch(name)
+        }
+        if told and len(told) <= MOST_RATE_LIMITS:
+            self.rate_limits = told
 
     def check(self) -> None:
         """Ask a question that costs nothing, to see that address and key are right."""

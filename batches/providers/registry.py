@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from batches import config
-from batches.errors import UnknownProvider
+from batches.errors import ConfigError, UnknownProvider
 
 if TYPE_CHECKING:
     from batches.providers.openai_batch import BatchProvider
+    from batches.providers.openai_organization import OrganizationUsage
 
 OPENAI = "openai"
 SANDBOX = "sandbox"
@@ -64,5 +65,29 @@ def _client(
         base_url=address,
         api_key=secret,
         timeout_seconds=timeout_seconds,
+        is_sandbox=is_sandbox(key),
+    )
+
+
+def get_organization(key: str) -> "OrganizationUsage":
+    """Who tells what a provider's whole account used and cost; needs an admin key.
+
+    Raises ConfigError where there is none.
+    """
+    from batches.providers.openai_organization import OrganizationUsage
+
+    address, secret = settings.OPENAI_BASE_URL, settings.OPENAI_ADMIN_KEY
+    if is_sandbox(key):
+        address, secret = settings.SANDBOX_URL, "sk-admin-sandbox"
+    if not secret:
+        raise ConfigError(
+            "OPENAI_ADMIN_KEY is not set, so the provider's own figures cannot be "
+            "read. An owner of the organisation makes such a key under “Admin keys”."
+        )
+    return OrganizationUsage(
+        key,
+        base_url=address,
+        admin_key=secret,
+        timeout_seconds=config.get("PROVIDER_TIMEOUT_SECONDS"),
         is_sandbox=is_sandbox(key),
     )

@@ -6,7 +6,6 @@ failed request has its HTTP status and error body under `response`, and one that
 ran has `response` null and a top-level `error`.
 """
 
-import re
 from typing import Annotated
 
 import msgspec
@@ -16,7 +15,6 @@ NOT_EXECUTED = frozenset({"batch_expired", "batch_cancelled"})
 
 
 _NUL = rb"\u0000"
-_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 # A count that no column could hold is no count.
 _Tokens = Annotated[int, msgspec.Meta(ge=0, le=2_000_000_000)]
 _Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
@@ -40,6 +38,7 @@ class _Choice(msgspec.Struct, gc=False):
 
 class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: _Tokens | None = None
+    cache_write_tokens: _Tokens | None = None
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -78,7 +77,8 @@ class _OddLine(msgspec.Struct, gc=False):
 class ResultLine(msgspec.Struct, gc=False):
     """What a line says. `error_code` is empty exactly where there is an answer.
 
-    Tokens are the provider's own count; `cached_tokens` are part of `input_tokens`.
+    Tokens are the provider's own count; those read from its cache and those written to
+    it are part of `input_tokens`.
     `number` is its 1-based place in its file, where that is known.
     """
 
@@ -91,24 +91,34 @@ class ResultLine(msgspec.Struct, gc=False):
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    written_tokens: int = 0
     model: str = ""
     fingerprint: str = ""
     error_code: str = ""
     error_message: str = ""
 
 
+_TEXTS = tuple(
+    field.name for field in msgspec.structs.fields(ResultLine) if field.type is str
+)
 _decode = msgspec.json.Decoder(_Line).decode
 _decode_odd = msgspec.json.Decoder(_OddLine).decode
 
 
 def read_line(raw: bytes, number: int | None = None) -> ResultLine | None:
     """Read one line of a chat batch; None where not even its custom_id can be read."""
-    if _NUL in raw:
-        raw = _without_nul(raw)
     try:
         line = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        return _read_odd(raw, number, err)
+        read = _read_odd(raw, number, err)
+    else:
+        read = _read(line, number)
+    if _NUL in raw and read is not None:
+        _replace_nul(read)
+    return read
+
+
+def _read(line: _Line, number: int | None) -> ResultLine:
     response = line.response
     if response is None:
         return _not_answered(line, number)
@@ -136,21 +146,23 @@ def read_line(raw: bytes, number: int | None = None) -> ResultLine | None:
             read.input_tokens = usage.prompt_tokens
             read.output_tokens = usage.completion_tokens
             details = usage.prompt_tokens_details
-            if details is not None and (cached := details.cached_tokens):
-                read.cached_tokens = min(cached, read.input_tokens)
+            if details is not None:
+                if cached := details.cached_tokens:
+                    read.cached_tokens = min(cached, read.input_tokens)
+                if written := details.cache_write_tokens:
+                    left = read.input_tokens - read.cached_tokens
+                    read.written_tokens = min(written, left)
     return read
 
 
-def _without_nul(raw: bytes) -> bytes:
-    """A line with U+FFFD for every escaped NUL: PostgreSQL takes none in a text.
+def _replace_nul(read: ResultLine) -> None:
+    """Put U+FFFD for every NUL that was escaped: PostgreSQL takes none in a text.
 
-    After an odd number of backslashes only: else it is the text of six characters, as
-    answers that are JSON themselves have it.
+    An answer that is JSON itself may hold the escape as a text of six characters.
     """
-    if rb"\\\u0000" in raw:
-        return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw)
-    texts = raw.split(rb"\\u0000")
-    return rb"\\u0000".join([text.replace(_NUL, rb"\ufffd") for text in texts])
+    for name in _TEXTS:
+        if "\0" in (text := getattr(read, name)):
+            setattr(read, name, text.replace("\0", "\ufffd"))
 
 
 def _not_answered(line: _Line, number: int | None) -> ResultLine:

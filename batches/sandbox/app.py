@@ -4,7 +4,9 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from batches.sandbox.clock import Clock
 from batches.sandbox.faults import Faults
+from batches.sandbox.rates import Rates
 from batches.sandbox.responders import Responder
 from batches.sandbox.runner import Runner
 from batches.sandbox.storage import Storage
@@ -19,24 +21,43 @@ class Options:
 
     directory: Path
     latency_seconds: float = 1.0
+    validation_seconds: float | None = None  # None: a fifth of the latency
     seed: int = 0
     token_limit: int | None = None
     api_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many seconds a batch takes at least, in each of its states."""
+
+    validating: float
+    running: float
+    finalizing: float
+
+    @classmethod
+    def of(cls, latency: float, validating: float | None) -> "Pace":
+        if validating is None:
+            validating = latency / 5
+        rest = max(latency - validating, 0.0)
+        return cls(validating, rest * 3 / 4, rest / 4)
 
 
 class Sandbox:
     """Everything behind the HTTP server."""
 
     def __init__(self, options: Options, faults: Faults, responder: Responder) -> None:
-        self.latency = options.latency_seconds
+        self.pace = Pace.of(options.latency_seconds, options.validation_seconds)
         self.seed = options.seed
         self.api_key = options.api_key
         self.faults = faults
         self.responder = responder
         self._token_limit = options.token_limit
         self._closing = threading.Event()
-        self.storage = Storage(options.directory)
+        self.clock = Clock()
+        self.storage = Storage(options.directory, self.clock)
         self.webhooks = Webhooks(self.storage, faults)
+        self.rates = Rates()
         self.runner = Runner(self)
 
     def start(self) -> None:

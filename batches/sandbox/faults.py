@@ -33,6 +33,7 @@ OPERATIONS = (
     "chat.completions.create",
     "responses.create",
     "embeddings.create",
+    "organization",
     "webhooks",
 )
 
@@ -119,9 +120,10 @@ KINDS: dict[str, Kind] = {
     ),
     "file_needed": Kind("a batch whose input file is deleted while it runs dies"),
     "token_limit": Kind(
-        "refuses what would queue more input tokens of a model than this",
+        "refuses what would queue more input tokens of a model than this; `untold` "
+        "keeps the limit out of the refusal",
         "tokens",
-        {"tokens": 100_000},
+        {"tokens": 100_000, "untold": False},
     ),
     "billing_limit": Kind("refuses at validation: billing_hard_limit_reached"),
     "stuck_finalizing": Kind("stays finalizing until the fault is taken back"),
@@ -142,6 +144,12 @@ KINDS: dict[str, Kind] = {
     ),
     "empty_string_ids": Kind('shows file ids of final batches as "" and not null'),
     "empty_files": Kind("always gives both result files, one of them of 0 bytes"),
+    "no_batch_usage": Kind("shows final batches without `usage`"),
+    "other_batch_usage": Kind(
+        "shows a share of the tokens of its lines as the usage of a final batch",
+        "share",
+        {"share": 1.5},
+    ),
     # --- lines ------------------------------------------------------------------------
     "all_lines_fail": Kind("every line fails", options={"status": 500}),
     "failed_lines": Kind("lines fail", "rate", {"rate": 0.1, "status": 500}),
@@ -153,6 +161,7 @@ KINDS: dict[str, Kind] = {
     "oversized_lines": Kind(
         "lines with a member of so many bytes", "rate", {"bytes": 5_000_000}
     ),
+    "no_usage": Kind("answers without `usage`, billed all the same", "rate"),
     "crlf": Kind("result files end their lines in CR LF"),
     "raw_separators": Kind(
         "U+2028, U+2029 and U+0085 unescaped in each answer", "rate"
@@ -190,6 +199,7 @@ LINE_FAULTS = frozenset(
         "unknown_lines",
         "garbage_lines",
         "oversized_lines",
+        "no_usage",
         "raw_separators",
         "truncated_answers",
         "refused_answers",

@@ -1,9 +1,8 @@
 """What was accepted and what is billed: `GET /_sandbox/ledger`."""
 
-import time
 from typing import TYPE_CHECKING, Any
 
-from batches.sandbox.wire import Reply, Request, json_reply
+from batches.sandbox.wire import ApiError, Reply, Request, json_reply
 
 if TYPE_CHECKING:
     from batches.sandbox.app import Sandbox
@@ -14,12 +13,16 @@ def show(sandbox: "Sandbox", request: Request) -> Reply:
 
     `batches` passed validation (or still wait for it), `refused` did not; `lines` are
     those answered with 200, the only ones with tokens. `files` can still be fetched.
+    `?since=` and `?until=` (unix seconds of the sandbox's clock) bound the time over
+    which the mean of the queue is taken.
     """
     ledger = {
         **_batches(sandbox),
         **_totals(sandbox),
         "by_model": _by_model(sandbox),
-        "enqueued": _enqueued(sandbox),
+        "enqueued": _enqueued(
+            sandbox, since=_time(request, "since"), until=_time(request, "until")
+        ),
         "files": sandbox.storage.live_files(),
     }
     if request.one("by_custom_id") not in ("0", "false"):
@@ -76,11 +79,26 @@ def _by_custom_id(sandbox: "Sandbox") -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _enqueued(sandbox: "Sandbox") -> dict[str, dict[str, Any]]:
+def _time(request: Request, name: str) -> float | None:
+    given = request.one(name)
+    if not given:
+        return None
+    try:
+        return float(given)
+    except ValueError as err:
+        raise ApiError(
+            400, f"{name} is {given!r}; it must be a time in unix seconds.", param=name
+        ) from err
+
+
+def _enqueued(
+    sandbox: "Sandbox", *, since: float | None, until: float | None
+) -> dict[str, dict[str, Any]]:
     """Per model the limit, the highest queue and its mean, all in input tokens.
 
-    The mean is taken over time since the first refusal for want of room, and up to the
-    moment at which the queue last became empty (or now); null without a refusal.
+    The mean is taken over time: from `since`, else from the first refusal for want of
+    room, and up to `until`, else to the moment at which the queue last became empty (or
+    now). Null without a refusal, where no time was asked for.
     """
     refusals = dict(
         sandbox.storage.rows(
@@ -98,17 +116,30 @@ def _enqueued(sandbox: "Sandbox") -> dict[str, dict[str, Any]]:
         model: {
             "limit": sandbox.token_limit(model),
             "peak": max((tokens for _, tokens in changes.get(model, [])), default=0),
-            "mean": _mean(changes.get(model, []), refusals.get(model)),
+            "mean": _mean(
+                changes.get(model, []),
+                since or refusals.get(model),
+                until,
+                now=sandbox.clock.now(),
+            ),
         }
         for model in sorted(changes.keys() | refusals.keys())
     }
 
 
-def _mean(changes: list[tuple[float, int]], since: float | None) -> float | None:
+def _mean(
+    changes: list[tuple[float, int]],
+    since: float | None,
+    until: float | None,
+    *,
+    now: float,
+) -> float | None:
     if since is None:
         return None
-    end = time.time()
-    if changes and changes[-1][1] == 0:
+    end = until or now
+    if until is not None:
+        changes = [(at, tokens) for at, tokens in changes if at <= until]
+    elif changes and changes[-1][1] == 0:
         end = max(since, changes[-1][0])
     area, level, start = 0.0, 0, since
     for at, tokens in changes:

@@ -126,6 +126,9 @@ class LineWriter:
         if fault is not None:
             body = {**outcome.body, "padding": "x" * int(fault["bytes"])}
             outcome = replace(outcome, body=body)
+        if self._strikes("no_usage", custom_id, request) is not None:
+            body = {k: v for k, v in outcome.body.items() if k != "usage"}
+            outcome = replace(outcome, body=body)
         written = self._line(custom_id, outcome)
         if self._strikes("missing_lines", custom_id, request) is not None:
             return []

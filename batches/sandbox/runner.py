@@ -10,18 +10,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from batches.sandbox import tokens
-from batches.sandbox.bodies import Outcome
+from batches.sandbox.answering import WRITTEN_AS_OUTPUT, Answering, Settled
 from batches.sandbox.faults import seeded
 from batches.sandbox.lines import LineWriter, not_executed
-from batches.sandbox.storage import Batch, FinishedLine, StoredFile
+from batches.sandbox.storage import Batch, StoredFile
 from batches.sandbox.validation import (
     Lines,
     batch_error,
@@ -36,15 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("batches.sandbox")
 
-CHUNK_LINES = 1000
-CHUNK_BYTES = 1024 * 1024
-STEPS_PER_SECOND = 10  # how often a slow batch shows progress
 RESULT_LIFETIME_SECONDS = 30 * 86400
-# Shares of the latency: validating, in progress, finalizing.
-VALIDATING, RUNNING, FINALIZING = 0.2, 0.6, 0.2
 TICK_SECONDS = 0.05
-# A status code of 0 has been seen by users, in output files and counted as completed.
-WRITTEN_AS_OUTPUT = (200, 0)
+STANDSTILL_TICK_SECONDS = 0.01  # how soon a batch finds that the clock runs again
 
 
 class Runner:
@@ -98,7 +90,7 @@ class Runner:
                 "sandbox batch %s stopped on an error of its own", batch_id
             )
             with self.sandbox.storage.changing(batch_id) as batch:
-                batch.status, batch.failed_at = "failed", time.time()
+                batch.status, batch.failed_at = "failed", self.sandbox.clock.now()
                 batch.queued_tokens = 0
                 batch.errors = [batch_error("server_error", "The sandbox failed.")]
         finally:
@@ -110,15 +102,6 @@ class Stopped(Exception):
     """The sandbox is going down; the batch goes on at the next start."""
 
 
-@dataclass
-class Settled:
-    """What a chunk of lines came to: bytes for both files, and the lines' rows."""
-
-    output: list[bytes] = field(default_factory=list)
-    errors: list[bytes] = field(default_factory=list)
-    rows: list[FinishedLine] = field(default_factory=list)
-
-
 class BatchRun:
     """One batch from where its row says it is to its end."""
 
@@ -127,6 +110,7 @@ class BatchRun:
         self.sandbox = runner.sandbox
         self.storage = runner.sandbox.storage
         self.faults = runner.sandbox.faults
+        self.clock = runner.sandbox.clock
         self.id = batch_id
         self.waker = waker
         self.lines = Lines()
@@ -160,7 +144,7 @@ class BatchRun:
 
     def _validate(self, batch: Batch) -> None:
         """Read the whole file; refuse it with all that is wrong, or begin."""
-        began = time.monotonic()
+        began = self.clock.now()
         self._wait_until(lambda: time.time() >= batch.validate_at)
         if self._is_cancelling():
             return
@@ -178,7 +162,7 @@ class BatchRun:
             except FileNotFoundError:
                 errors = [cannot_find_file(batch.input_file_id)]
             self._stop_if_told()
-        self._pace(began, VALIDATING * self.sandbox.latency)
+        self._pace(began, self.sandbox.pace.validating)
         if self._is_cancelling():
             return
         # A file that was deleted meanwhile is missing too.
@@ -197,12 +181,14 @@ class BatchRun:
             limit = self.sandbox.token_limit(batch.model or "")
             waiting = self.storage.queued_tokens(batch.model or "")
             if not errors and limit is not None and waiting + queued > limit:
-                errors = [token_limit_error(batch.model or "", limit)]
+                is_told = not (self.faults.on("token_limit") or {}).get("untold")
+                errors = [token_limit_error(batch.model or "", limit, is_told=is_told)]
             if errors:
-                batch.status, batch.failed_at = "failed", time.time()
+                batch.status, batch.failed_at = "failed", self.clock.now()
                 batch.errors = errors
             else:
-                batch.status, batch.in_progress_at = "in_progress", time.time()
+                batch.status = "in_progress"
+                batch.in_progress_at = self.clock.now()
                 batch.total = len(self.lines.offsets)
                 batch.queued_tokens = queued
         if errors:
@@ -221,7 +207,8 @@ class BatchRun:
 
     def _work(self, batch: Batch) -> None:
         """Answer the lines that are not answered yet, in an order of our own."""
-        began = time.monotonic() - max(0.0, time.time() - (batch.in_progress_at or 0))
+        now = self.clock.now()
+        began = min(batch.in_progress_at or now, now)
         done = self.storage.finished_lines(batch)
         order = [n for n in range(batch.total) if n + 1 not in done]
         seeded(self.sandbox.seed, batch.seq).shuffle(order)
@@ -234,19 +221,24 @@ class BatchRun:
             self.storage.work_path(batch, "output").open("ab") as output,
             self.storage.work_path(batch, "error").open("ab") as error,
         ):
-            writer = LineWriter(self.sandbox, batch)
+            answering = Answering(
+                self.sandbox, batch, self.lines, source.fileno(), self.runner.pool
+            )
             finished = len(done)
             self._look_up(batch, finished)
-            for settled in self._settle(batch, source.fileno(), order, writer):
+            for settled in answering.of(
+                order,
+                look_up=lambda finished: self._look_up(batch, finished),
+                is_over=lambda: self.interruption is not None,
+            ):
                 output.write(b"".join(settled.output))
                 error.write(b"".join(settled.errors))
                 output.flush()
                 error.flush()
                 self._write_down(batch, settled, output.tell(), error.tell())
                 finished += len(settled.rows)
-                self._pace(
-                    began, RUNNING * self.sandbox.latency * finished / batch.total
-                )
+                running = self.sandbox.pace.running
+                self._pace(began, running * finished / batch.total)
                 self._look_up(batch, finished)
         ending = self.interruption or ("completed" if stop_at is None else "expired")
         with self.storage.changing(self.id) as batch:
@@ -254,126 +246,8 @@ class BatchRun:
             if ending == "failed":
                 batch.ending_errors = [cannot_find_file(batch.input_file_id)]
             if batch.status == "in_progress" and ending == "completed":
-                batch.status, batch.finalizing_at = "finalizing", time.time()
-
-    def _settle(
-        self, batch: Batch, source: int, order: list[int], writer: LineWriter
-    ) -> Iterator[Settled]:
-        """What the lines came to, chunk by chunk, until all are or the batch ends."""
-        if self.runner.pool is not None:
-            yield from self._settle_in_pool(
-                self.runner.pool, batch, source, order, writer
-            )
-            return
-        for chunk in self._chunks(order, batch.total):
-            if self.interruption:
-                return
-            yield self._settle_chunk(batch, source, chunk, writer)
-
-    def _chunks(self, order: list[int], total: int) -> Iterator[list[int]]:
-        steps = max(1.0, self.sandbox.latency * STEPS_PER_SECOND)
-        most = min(CHUNK_LINES, max(1, int(total / steps)))
-        chunk: list[int] = []
-        size = 0
-        for number in order:
-            chunk.append(number)
-            size += self.lines.lengths[number]
-            if len(chunk) >= most or size >= CHUNK_BYTES:
-                yield chunk
-                chunk, size = [], 0
-        if chunk:
-            yield chunk
-
-    def _settle_chunk(
-        self, batch: Batch, source: int, chunk: list[int], writer: LineWriter
-    ) -> Settled:
-        settled = Settled()
-        for number in chunk:
-            self._settle_line(batch, source, number, writer, settled)
-        return settled
-
-    def _settle_in_pool(
-        self,
-        pool: ThreadPoolExecutor,
-        batch: Batch,
-        source: int,
-        order: list[int],
-        writer: LineWriter,
-    ) -> Iterator[Settled]:
-        """Single lines, a few in flight; an ending waits for what is under way."""
-        waiting = iter(order)
-        in_flight: set[Future[Settled]] = set()
-        finished = batch.total - len(order)
-        while True:
-            while (
-                not self.interruption
-                and len(in_flight) < self.sandbox.responder.at_once
-            ):
-                number = next(waiting, None)
-                if number is None:
-                    break
-                in_flight.add(
-                    pool.submit(self._settle_chunk, batch, source, [number], writer)
-                )
-            if not in_flight:
-                return
-            done, in_flight = wait(in_flight, timeout=1.0, return_when=FIRST_COMPLETED)
-            for future in done:
-                finished += 1
-                yield future.result()
-            if not done:
-                self._look_up(batch, finished)
-
-    def _settle_line(
-        self,
-        batch: Batch,
-        source: int,
-        number: int,
-        writer: LineWriter,
-        settled: Settled,
-    ) -> None:
-        raw = os.pread(source, self.lines.lengths[number], self.lines.offsets[number])
-        request = orjson.loads(raw)
-        body = request["body"]
-        custom_id = request["custom_id"]
-        failure = writer.failure(custom_id, raw)
-        if failure is None:
-            opening = tokens.cacheable_tokens(self.lines.openings[number])
-            cached = writer.cached_tokens(opening, body)
-            outcome = self.sandbox.responder.respond(
-                batch.endpoint,
-                body,
-                input_tokens=self.lines.tokens[number],
-                cached_tokens=cached,
-                change=writer.change(custom_id, raw),
-            )
-        else:
-            outcome = failure
-        self._settle_outcome(number + 1, custom_id, raw, outcome, writer, settled)
-
-    def _settle_outcome(
-        self,
-        line: int,
-        custom_id: str,
-        request: bytes,
-        outcome: Outcome,
-        writer: LineWriter,
-        settled: Settled,
-    ) -> None:
-        into = settled.output if outcome.status in WRITTEN_AS_OUTPUT else settled.errors
-        into.extend(writer.lines(custom_id, request, outcome))
-        usage = outcome.usage
-        settled.rows.append(
-            FinishedLine(
-                line,
-                custom_id,
-                outcome.status,
-                usage.input_tokens,
-                usage.cached_tokens,
-                usage.output_tokens,
-                usage.reasoning_tokens,
-            )
-        )
+                batch.status = "finalizing"
+                batch.finalizing_at = self.clock.now()
 
     def _write_down(
         self, batch: Batch, settled: Settled, output_bytes: int, error_bytes: int
@@ -427,11 +301,11 @@ class BatchRun:
 
     def _finish(self, batch: Batch) -> None:
         """Write what was not executed, publish both files, and end."""
-        began = time.monotonic()
+        began = self.clock.now()
         self._finish_files(batch)
         if batch.status == "finalizing":
             self._wait_until(lambda: self.faults.on("stuck_finalizing") is None)
-        self._pace(began, FINALIZING * self.sandbox.latency)
+        self._pace(began, self.sandbox.pace.finalizing)
         batch = self._batch()
         ending = batch.ending or "completed"
         if batch.status == "cancelling":
@@ -475,7 +349,7 @@ class BatchRun:
                 row.failed = row.total - row.completed
 
     def _end(self, batch: Batch, ending: str) -> None:
-        now = time.time()
+        now = self.clock.now()
         published = self._publish(batch, now)
         with self.storage.changing(self.id) as row:
             for file in published.values():
@@ -489,6 +363,11 @@ class BatchRun:
             row.errors = row.ending_errors
             row.queued_tokens = 0
             row.empty_ids = self.faults.strikes("empty_string_ids") is not None
+            other = self.faults.strikes("other_batch_usage")
+            if other is not None:
+                row.shown_usage = float(other["share"])
+            if self.faults.strikes("no_batch_usage") is not None:
+                row.shown_usage = None
         self.sandbox.webhooks.announce(row)
 
     def _publish(self, batch: Batch, now: float) -> dict[str, StoredFile]:
@@ -531,12 +410,12 @@ class BatchRun:
     def _pace(self, began: float, seconds: float) -> None:
         """Wait until so long after `began`; not past a cancel or the window's end."""
         until = began + seconds
-        while (left := until - time.monotonic()) > 0:
+        while (left := until - self.clock.now()) > 0:
             batch = self._batch()
             left = min(left, batch.expires_at - time.time())
             if batch.status == "cancelling" or left <= 0:
                 return
-            self._sleep(left)
+            self._sleep(left if self.clock.is_running else STANDSTILL_TICK_SECONDS)
 
     def _wait_until(self, ready: Callable[[], bool]) -> None:
         """Wait for a condition, a cancel or the end of the window."""

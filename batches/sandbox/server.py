@@ -13,7 +13,15 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from batches.sandbox import answers, batches, files, ledger, webhooks
+from batches.sandbox import (
+    answers,
+    batches,
+    clock,
+    files,
+    ledger,
+    organization,
+    webhooks,
+)
 from batches.sandbox.app import Sandbox
 from batches.sandbox.faults import KINDS, FaultError
 from batches.sandbox.wire import (
@@ -84,6 +92,10 @@ ROUTES = [
     _route("POST", "/v1/chat/completions", "chat.completions.create", answers.answer),
     _route("POST", "/v1/responses", "responses.create", answers.answer),
     _route("POST", "/v1/embeddings", "embeddings.create", answers.answer),
+    _route(
+        "GET", "/v1/organization/usage/completions", "organization", organization.usage
+    ),
+    _route("GET", "/v1/organization/costs", "organization", organization.costs),
     _route("GET", "/v1/webhook_event_types", "webhooks", webhooks.event_types),
     _route("POST", "/v1/webhook_endpoints", "webhooks", webhooks.create),
     _route("GET", "/v1/webhook_endpoints", "webhooks", webhooks.listed),
@@ -98,6 +110,7 @@ ROUTES = [
     _route("POST", "/_sandbox/faults", "", change_faults),
     _route("DELETE", "/_sandbox/faults", "", clear_faults),
     _route("GET", "/_sandbox/ledger", "", ledger.show),
+    _route("POST", "/_sandbox/clock", "", clock.change),
 ]
 
 LOST_ANSWERS = {
@@ -239,6 +252,8 @@ class Handler(BaseHTTPRequestHandler):
         )
         reply.headers["openai-organization"] = "org-sandbox"
         reply.headers["openai-version"] = "2020-10-01"
+        if operation:
+            reply.headers.update(self.sandbox.rates.spend())
         self._send(reply, operation, request)
 
     def _find(self, request: Request) -> tuple[Route, list[str]]:
@@ -272,6 +287,9 @@ class Handler(BaseHTTPRequestHandler):
                 "You didn't provide an API key. Provide it in an Authorization header "
                 "using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
             )
+        if request.path.startswith(organization.PREFIX):
+            organization.refuse_others(key)
+            return
         if expected is not None and key != expected:
             shown = f"{key[:3]}…{key[-4:]}" if len(key) > 10 else "…"
             raise ApiError(

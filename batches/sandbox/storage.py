@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import orjson
 
+from batches.sandbox.clock import Clock
+
 FINAL = ("completed", "failed", "expired", "cancelled")
 
 SCHEMA = """
@@ -142,6 +144,7 @@ class Batch:
     output_bytes: int = 0  # of the work files, up to the last settled line
     error_bytes: int = 0
     empty_ids: bool = False  # shows "" where OpenAI shows null
+    shown_usage: float | None = 1.0  # share of its tokens that it shows; None: no usage
 
     @classmethod
     def from_document(cls, text: str, seq: int) -> Self:
@@ -184,14 +187,21 @@ class Batch:
                 "completed": self.completed,
                 "failed": self.failed,
             },
-            "usage": {
-                "input_tokens": self.input_tokens,
-                "input_tokens_details": {"cached_tokens": self.cached_tokens},
-                "output_tokens": self.output_tokens,
-                "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
-                "total_tokens": self.input_tokens + self.output_tokens,
-            },
+            "usage": self._usage(),
             "metadata": self.metadata,
+        }
+
+    def _usage(self) -> dict[str, Any] | None:
+        share = self.shown_usage
+        if share is None:
+            return None
+        fresh, output = int(self.input_tokens * share), int(self.output_tokens * share)
+        return {
+            "input_tokens": fresh,
+            "input_tokens_details": {"cached_tokens": self.cached_tokens},
+            "output_tokens": output,
+            "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+            "total_tokens": fresh + output,
         }
 
 
@@ -215,8 +225,9 @@ def _whole(moment: float | None) -> int | None:
 class Storage:
     """Files, batches, finished lines and webhook deliveries of one sandbox."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Clock) -> None:
         self.directory = directory
+        self.clock = clock
         self.contents = directory / "files"
         self.work = directory / "work"
         for folder in (directory, self.contents, self.work):
@@ -437,7 +448,7 @@ class Storage:
     def _note_queue(self, connection: sqlite3.Connection, model: str) -> None:
         connection.execute(
             "INSERT INTO queue_changes (at, model, tokens) VALUES (?, ?, ?)",
-            (time.time(), model, self.queued_tokens(model)),
+            (self.clock.now(), model, self.queued_tokens(model)),
         )
 
     # --- finished lines ---------------------------------------------------------------

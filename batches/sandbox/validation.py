@@ -63,12 +63,12 @@ def cannot_find_file(file_id: str) -> LineError:
     )
 
 
-def token_limit_error(model: str, limit: int) -> LineError:
+def token_limit_error(model: str, limit: int, *, is_told: bool) -> LineError:
+    told = f" Limit: {limit:,} enqueued tokens." if is_told else ""
     return batch_error(
         "token_limit_exceeded",
-        f"Enqueued token limit reached for {model} in organization org-sandbox. Limit: "
-        f"{limit:,} enqueued tokens. Please try again once some in_progress batches "
-        "have been completed.",
+        f"Enqueued token limit reached for {model} in organization org-sandbox.{told} "
+        "Please try again once some in_progress batches have been completed.",
     )
 
 

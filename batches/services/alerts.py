@@ -1,14 +1,20 @@
 """Alerts: what a person should know of, told once until it is acknowledged."""
 
 import logging
+from functools import partial
+from smtplib import SMTPException
 
+from django.conf import settings
+from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from batches import config
 from batches.models import Alert, BatchJob, Run
 from batches.services.events import audit
-from batches.states import Severity
+from batches.services.outbox import tell
+from batches.states import Severity, WebhookKind
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +34,7 @@ def raise_alert(
         return
     try:
         with transaction.atomic():
-            Alert.objects.create(
+            alert = Alert.objects.create(
                 code=code,
                 key=key,
                 severity=severity,
@@ -38,11 +44,36 @@ def raise_alert(
                 raised_at=now,
                 seen_at=now,
             )
+            tell(
+                WebhookKind.ALERT,
+                {"code": code, "severity": severity, "message": alert.message},
+            )
     except IntegrityError:  # somebody was faster
         _see_again(code, key, message)
         return
-    level = logging.ERROR if severity == Severity.CRITICAL else logging.WARNING
-    log.log(level, "[Batch Worker] Alert %s: %s", code, message)
+    channels = config.get("ALERT_CHANNELS")
+    if "log" in channels:
+        level = logging.ERROR if severity == Severity.CRITICAL else logging.WARNING
+        log.log(level, "[Batch Worker] Alert %s: %s", code, message)
+    if settings.ALERT_EMAILS and "email" in channels:
+        transaction.on_commit(partial(_mail, alert), robust=True)
+
+
+def _mail(alert: Alert) -> None:
+    """Tell those in ALERT_EMAILS; where mail does not work, the log says so."""
+    severity = Severity(alert.severity).label
+    lines = [alert.message, ""]
+    lines += [f"About {row}." for row in (alert.run, alert.job) if row]
+    lines.append("It stands under Alerts in the admin until somebody acknowledges it.")
+    try:
+        send_mail(
+            f"[Batchsite] {severity}: {alert.code.replace('_', ' ')}",
+            "\n".join(lines),
+            from_email=None,
+            recipient_list=settings.ALERT_EMAILS,
+        )
+    except (OSError, SMTPException) as err:
+        log.error("[Batch Worker] No mail of alert %s: %s", alert.code, err)
 
 
 def acknowledge(alert: Alert, *, by: str) -> bool:

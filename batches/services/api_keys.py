@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from batches.errors import BadOptions
@@ -22,6 +22,9 @@ KEY = re.compile(r"(?P<prefix>bs_[0-9a-f]{10})\.(?P<secret>[\w-]{43})", re.ASCII
 NO_DIGEST = "0" * 64
 LAST_USED_STEP = timedelta(minutes=1)
 MAX_DAYS = 36_500
+# What a user may give to programs of theirs; each works on the user's own runs.
+OWN_SCOPES = (Scope.READ, Scope.READ_CONTENT, Scope.SUBMIT, Scope.OPERATE)
+MOST_OWN_KEYS = 20
 
 
 def create_api_key(
@@ -87,6 +90,41 @@ def create_api_key(
             f"There is a key named {name!r} already; choose another name."
         ) from err
     return key, f"{prefix}.{secret}"
+
+
+def create_own_key(
+    owner: User, name: str, scopes: Sequence[str], *, expires_days: int | None = None
+) -> tuple[ApiKey, str]:
+    """Make a key that its owner asked for, named `owner/name`; as `create_api_key`.
+
+    Raises BadOptions, also for a scope that is not for everybody and for one key too
+    many.
+    """
+    name = name.strip()
+    if not name:
+        raise BadOptions("The key has no name; give it the name of what will use it.")
+    if others := [scope for scope in scopes if scope not in OWN_SCOPES]:
+        raise BadOptions(
+            f"The scope {others[0]!r} is not for own keys; there are "
+            f"{', '.join(OWN_SCOPES)}."
+        )
+    if working_keys_of(owner).count() >= MOST_OWN_KEYS:
+        raise BadOptions(
+            f"You have {MOST_OWN_KEYS} keys that work; revoke one that you do not use."
+        )
+    return create_api_key(
+        f"{owner.get_username()}/{name}",
+        scopes,
+        by=owner.get_username(),
+        owner=owner,
+        expires_days=expires_days,
+    )
+
+
+def working_keys_of(owner: User) -> QuerySet[ApiKey]:
+    """A user's keys that are neither revoked nor expired."""
+    expired = Q(expires_at__lte=timezone.now())
+    return ApiKey.objects.filter(owner=owner, revoked_at__isnull=True).exclude(expired)
 
 
 def revoke_api_key(key: ApiKey, *, by: str) -> None:

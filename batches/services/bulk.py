@@ -6,11 +6,16 @@ Every function works inside the caller's transaction.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar, cast
 
+import orjson
 from django.db import connection, models
 from django.db.models.expressions import RawSQL
+from psycopg.types.datetime import DatetimeBinaryDumper
+from psycopg.types.json import set_json_dumps
 
 Row = Sequence[Any]
 M = TypeVar("M", bound=models.Model)
@@ -21,25 +26,32 @@ def is_postgres() -> bool:
 
 
 def insert_rows(
-    model: type[models.Model], fields: Sequence[str], rows: Sequence[Row]
+    model: type[models.Model],
+    fields: Sequence[str],
+    rows: Iterable[Row],
+    *,
+    alike: Mapping[str, Any] | None = None,
 ) -> None:
-    """Insert rows, each a sequence of values in the order of `fields` (field names).
+    """Insert rows, each a tuple of values in the order of `fields` (field names).
 
-    Values are Python's own (JSON as lists and dicts); defaults of the model are not
-    applied. Generated keys are not returned: reserve them with `reserve_keys`.
+    `alike` are further fields with the value that they have in every row. Values are
+    Python's own (JSON as lists and dicts); defaults of the model are not applied.
+    Generated keys are not returned: reserve them with `reserve_keys`.
     """
-    if not rows:
-        return
-    columns = _columns(model, fields)
+    alike = alike or {}
+    columns = _columns(model, (*fields, *alike))
+    tail = tuple(alike.values())
     table = model._meta.db_table
     with connection.cursor() as cursor:
         if is_postgres():
-            _copy(cursor, table, columns, rows)
+            _copy(cursor, table, columns, ((*row, *tail) for row in rows))
             return
         names, marks = _names(columns), ", ".join(["%s"] * len(columns))
+        given, same = columns[: len(fields)], columns[len(fields) :]
+        tail = tuple(*_for_sqlite(same, [tail]))
         cursor.executemany(
             f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
-            list(_for_sqlite(columns, rows)),
+            cast(Any, ((*row, *tail) for row in _for_sqlite(given, rows))),
         )
 
 
@@ -103,24 +115,57 @@ def _update_from_stage(
     keys = [row[0] for row in rows]
     cursor.execute(f"CREATE TEMP TABLE {stage} ({defined}) ON COMMIT DROP")
     _copy(cursor, stage, staged, rows)
-    cursor.execute(
-        f"UPDATE {table} t SET {sets} FROM {stage} s "  # noqa: S608
-        f'WHERE t."{pk.column}" = s."{pk.column}" '
-        # A table without statistics beside one of millions: this keeps the planner
-        # from reading all of it when the rows are neighbours.
-        f'AND t."{pk.column}" BETWEEN %s AND %s',
-        [min(keys), max(keys)],
-    )
+    with joining_whole_sets(cursor):
+        cursor.execute(
+            f"UPDATE {table} t SET {sets} FROM {stage} s "  # noqa: S608
+            f'WHERE t."{pk.column}" = s."{pk.column}" '
+            # A table without statistics beside one of millions: this keeps the planner
+            # from reading all of it when the rows are neighbours.
+            f'AND t."{pk.column}" BETWEEN %s AND %s',
+            [min(keys), max(keys)],
+        )
     cursor.execute(f"DROP TABLE {stage}")
 
 
-def _copy(cursor: Any, table: str, columns: list[Any], rows: Sequence[Row]) -> None:
+@contextmanager
+def joining_whole_sets(cursor: Any) -> Iterator[None]:
+    """Have PostgreSQL join thousands of rows with thousands as such.
+
+    In tables that grew since they were last analysed it expects one row on either
+    side, and would go through all of one for each of the other.
+    """
+    if not is_postgres():
+        yield
+        return
+    cursor.execute("SET LOCAL enable_nestloop = off")
+    yield
+    cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
+
+
+def _copy(cursor: Any, table: str, columns: list[Any], rows: Iterable[Row]) -> None:
     # `copy` is psycopg's own: Django does not put its errors into its own words there.
     command = f"COPY {table} ({_names(columns)}) FROM STDIN (FORMAT BINARY)"
     with connection.wrap_database_errors, cursor.copy(command) as copy:
+        set_json_dumps(orjson.dumps, copy.cursor)
+        copy.cursor.adapters.register_dumper(datetime, _SameTimeDumper)
         copy.set_types([_pg_type(column) for column in columns])
         for row in rows:
             copy.write_row(row)
+
+
+class _SameTimeDumper(DatetimeBinaryDumper):
+    """Times for COPY: nearly all rows of one have the same, which is made once."""
+
+    def __init__(self, cls: type, context: Any = None) -> None:
+        super().__init__(cls, context)
+        self._last: tuple[datetime | None, Any] = (None, None)
+
+    def dump(self, obj: datetime) -> Any:
+        time, dumped = self._last
+        if obj is not time:
+            dumped = super().dump(obj)
+            self._last = (obj, dumped)
+        return dumped
 
 
 def _names(columns: list[Any]) -> str:
@@ -136,9 +181,11 @@ def reserve_keys(model: type[models.Model], count: int) -> Sequence[int]:
     table = model._meta.db_table
     with connection.cursor() as cursor:
         if is_postgres():
+            # The sequence is looked up once: for each key, that would be most of it.
             cursor.execute(
-                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) "
-                "FROM generate_series(1, %s)",
+                "WITH keys AS MATERIALIZED "
+                "(SELECT pg_get_serial_sequence(%s, 'id')::regclass AS sequence) "
+                "SELECT nextval(sequence) FROM keys, generate_series(1, %s)",
                 [table, count],
             )
             return [key for (key,) in cursor.fetchall()]
@@ -184,27 +231,34 @@ def _pg_type(column: Any) -> str:
 
 
 def _for_sqlite(columns: Sequence[Any], rows: Iterable[Row]) -> Iterator[Row]:
-    """Rows with times and JSON as SQLite keeps them; the rest goes in as it is.
-
-    Rows of one commit share their times, so each is put into words once.
-    """
-    special = [
-        (place, column)
-        for place, column in enumerate(columns)
-        if isinstance(column, (models.DateTimeField, models.JSONField))
-    ]
+    """Rows with times and JSON as SQLite keeps them; the rest goes in as it is."""
+    special: list[tuple[int, Callable[[Any], Any]]] = []
+    for place, column in enumerate(columns):
+        if isinstance(column, models.JSONField):
+            special.append((place, _json_text))
+        elif isinstance(column, models.DateTimeField):
+            special.append((place, _TimesInWords(column).__getitem__))
     if not special:
         yield from rows
         return
-    times: dict[Any, Any] = {None: None}
     for row in rows:
         values = list(row)
-        for place, column in special:
-            value = values[place]
-            if isinstance(column, models.JSONField):
-                values[place] = column.get_db_prep_save(value, connection=connection)
-            else:
-                if value not in times:
-                    times[value] = column.get_db_prep_save(value, connection=connection)
-                values[place] = times[value]
+        for place, in_words in special:
+            values[place] = in_words(values[place])
         yield values
+
+
+def _json_text(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+class _TimesInWords(dict[Any, Any]):
+    """{time: as SQLite keeps it}: rows of one commit share theirs."""
+
+    def __init__(self, column: Any) -> None:
+        self._column = column
+
+    def __missing__(self, time: Any) -> Any:
+        words = self._column.get_db_prep_save(time, connection=connection)
+        self[time] = words
+        return words

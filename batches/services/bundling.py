@@ -6,51 +6,38 @@ or items: an advisory lock on PostgreSQL, the write transaction itself on SQLite
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Min, Q
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from batches import config
 from batches.errors import BatchError
 from batches.models import BatchItem, BatchJob, Hold, JobShare, OpenItem, Run
-from batches.providers.pricing import Rate, batch_rate
-from batches.services.budget import Budget
-from batches.services.bulk import is_postgres, one_of
+from batches.providers.pricing import Rate
+from batches.services.budget import Budget, dollars, tell_of_caps
+from batches.services.bulk import one_of
+from batches.services.bundling_lock import take_bundling_lock
+from batches.services.canary import held_back, settle_samples, waits_for_sample
 from batches.services.events import record_event
+from batches.services.governor import Governor
 from batches.services.holds import active_holds, held_until, is_probe_due
 from batches.services.lifecycle import move_items, refresh_run
+from batches.services.pool import Lane, Order, Pool, Wanted
+from batches.services.prices import Rates
 from batches.services.rendering import worst_case_nanos
+from batches.services.reuse import EQUAL_UNDER_WAY, Twins, reuse_finished
 from batches.services.settlement import cancel_waiting
 from batches.signals import announce
-from batches.states import TO_SUBMIT, EventKind, ItemStatus, Priority
+from batches.states import HOLDING_BACK, TO_SUBMIT, EventKind, ItemStatus
 
 log = logging.getLogger(__name__)
 
 # The provider's bounds for one batch: 50,000 requests and 209,715,200 bytes.
 MAX_FILE_BYTES = 209_715_200
-BUNDLING_LOCK = 7_301_001  # any number that nothing else in the database uses
-
-GROUP = ("provider", "account", "endpoint", "model", "workload")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One waiting item, with what bundling needs to know of it."""
-
-    item_id: int
-    run_id: int
-    body_bytes: int
-    input_tokens: int
-    output_limit: int
-
-    def worst_case_nanos(self, rate: Rate) -> int:
-        return worst_case_nanos(
-            rate, input_tokens=self.input_tokens, output_limit=self.output_limit
-        )
 
 
 def bundle(*, now: datetime | None = None) -> list[BatchJob]:
@@ -60,20 +47,18 @@ def bundle(*, now: datetime | None = None) -> list[BatchJob]:
     does not keep the others; the last such BatchError is raised when all were tried.
     """
     now = now or timezone.now()
-    jobs: list[BatchJob] = []
-    trouble: BatchError | None = None
+    reuse_finished(now=now)
+    for settle in (_end_what_nobody_wants, settle_samples):
+        # Each by itself: they write runs, and so does whatever ends a job.
+        with transaction.atomic():
+            take_bundling_lock()
+            settle(now=now)
     with transaction.atomic():
         take_bundling_lock()
-        _end_what_nobody_wants(now)
-        holds = active_holds()
-        for group, waits_for in _groups(now):
-            try:
-                with transaction.atomic():
-                    jobs += _bundle_group(group, waits_for, holds, now)
-            except BatchError as err:
-                log.error("[Batch Worker] Error bundling %s: %s", group, err)
-                _say_what_waits(group, f"something to be mended: {err}", now)
-                trouble = err
+        bundling = Bundling(now)
+        bundling.run()
+        bundling.tell()
+    jobs = bundling.jobs
     for run_id in sorted({share.run_id for job in jobs for share in job.shares.all()}):
         refresh_run(run_id, now=now)
     if jobs:
@@ -84,12 +69,12 @@ def bundle(*, now: datetime | None = None) -> list[BatchJob]:
             job.workload,
             job.items_total,
         )
-    if trouble:
-        raise trouble
+    if bundling.trouble:
+        raise bundling.trouble
     return jobs
 
 
-def _end_what_nobody_wants(now: datetime) -> None:
+def _end_what_nobody_wants(*, now: datetime) -> None:
     """What answers and endings put into the pool after their run was cancelled."""
     cancelled = Run.objects.unfinished().filter(cancelled_at__isnull=False)
     for run in cancelled.order_by("pk"):
@@ -97,127 +82,210 @@ def _end_what_nobody_wants(now: datetime) -> None:
             refresh_run(run.pk, now=now)
 
 
-def _bundle_group(
-    group: dict[str, str], waits_for: str, holds: Sequence[Hold], now: datetime
-) -> list[BatchJob]:
-    """Make the jobs of one group, as far as holds and money go."""
-    most = None
-    for hold in holds:
-        if not hold.covers(
-            provider=group["provider"],
-            workload=group["workload"],
-            account=group["account"],
-        ):
-            continue
-        if not is_probe_due(hold, now) or _has_job_to_send(group):
-            _say_what_waits(group, held_until(hold), now)
-            return []
-        most, waits_for = 1, ""  # the one job that is to probe the hold
-    if waits_for:
-        _say_what_waits(group, waits_for, now)
-        return []
-    jobs: list[BatchJob] = []
-    budget = Budget(group["provider"], now=now)
-    while most is None or len(jobs) < most:
-        wanted = _most_wanted(group, budget, now)
-        if not wanted:
-            _say_what_waits(group, budget.reason, now)
-            break
-        jobs.append(_make_job(group, wanted, now))
-    return jobs
+@dataclass
+class Room:
+    """What one file may still take: bytes and, where a limit is known, input tokens."""
+
+    file_bytes: int
+    tokens: int | None
+
+    def has(self, item: Wanted) -> bool:
+        fits = self.tokens is None or item.input_tokens <= self.tokens
+        return fits and item.body_bytes <= self.file_bytes
+
+    def take(self, item: Wanted) -> None:
+        self.file_bytes -= item.body_bytes
+        if self.tokens is not None:
+            self.tokens -= item.input_tokens
+
+
+@dataclass
+class Bundling:
+    """One pass over the pool, under the lock: what it made, and what is told of it."""
+
+    now: datetime
+    jobs: list[BatchJob] = field(default_factory=list)
+    trouble: BatchError | None = None
+
+    def __post_init__(self) -> None:
+        self.twins = Twins(now=self.now)
+        self.pool = Pool(self.now, self.twins)
+        self.lanes = [lane for lanes in self.pool.lanes.values() for lane in lanes]
+        self.holds = active_holds()
+        self.budgets: dict[str, Budget] = {}
+        self.rates = Rates(self.now)
+        self.governor = Governor(now=self.now)
+
+    def run(self) -> None:
+        """Make job after job, each of the group that is wanted most."""
+        while lanes := self.pool.most_wanted_group():
+            try:
+                with transaction.atomic():
+                    self._bundle_once(lanes)
+            except BatchError as err:
+                log.error("[Batch Worker] Error bundling %s: %s", lanes[0].group, err)
+                self._wait(lanes, f"something to be mended: {err}")
+                self.trouble = err
+
+    def _bundle_once(self, lanes: Sequence[Lane]) -> None:
+        """Make the next job of a group, or say on its lanes what they wait for."""
+        group = lanes[0].group
+        hold = self._hold_on(group)
+        if hold and (not is_probe_due(hold, self.now) or _has_job_to_send(group)):
+            return self._wait(lanes, held_until(hold), until=hold.probe_at)
+        if not hold and (goes_at := self._waits_until(lanes)):
+            waiting = sum(lane.waiting for lane in lanes)
+            return self._wait(
+                lanes,
+                f"a job of {config.get('BATCH_MIN_SIZE')} ({waiting} are there), "
+                f"until {goes_at:%H:%M} UTC at the latest",
+                until=goes_at,
+            )
+        if wait := self.governor.wait(group):
+            return self._wait(lanes, wait.reason, until=wait.until)
+        rate = self.rates.of(group["provider"], group["model"])
+        if chosen := self._choose(lanes, rate):
+            job = _make_job(group, chosen, rate, self.now)
+            self.governor.took_job(
+                group, items=job.items_total, tokens=job.queued_tokens
+            )
+            self.jobs.append(job)
+        else:  # all that is left waits for twins, or says itself what for
+            self._wait(lanes, EQUAL_UNDER_WAY)
+        if hold:  # one job probes it, and decides on the others
+            self._wait(lanes, held_until(hold), until=hold.probe_at)
+
+    def _hold_on(self, group: dict[str, str]) -> Hold | None:
+        for hold in self.holds:
+            if hold.covers(
+                provider=group["provider"],
+                workload=group["workload"],
+                account=group["account"],
+            ):
+                return hold
+        return None
+
+    def _waits_until(self, lanes: Sequence[Lane]) -> datetime | None:
+        """Until when a group waits for a fuller file; None if it goes.
+
+        Only runs that said so wait, below BATCH_MIN_SIZE, and no longer than
+        BATCH_MAX_WAIT_MINUTES; an urgent run in the group takes the others along.
+        """
+        if any(lane.is_impatient or lane.sent for lane in lanes):
+            return None
+        longest_wait = timedelta(minutes=config.get("BATCH_MAX_WAIT_MINUTES"))
+        goes_at = min(lane.oldest for lane in lanes) + longest_wait
+        is_enough = sum(lane.waiting for lane in lanes) >= config.get("BATCH_MIN_SIZE")
+        return None if is_enough or goes_at <= self.now else goes_at
+
+    def _choose(self, lanes: Sequence[Lane], rate: Rate) -> list[Wanted]:
+        """The next job's items, in order: as many as count, bytes, the provider's queue
+        and money allow."""
+        group = lanes[0].group
+        most = self.governor.job_size(group, sum(lane.left for lane in lanes))
+        room = Room(MAX_FILE_BYTES, self.governor.queue_left(group))
+        budget = self._budget(group["provider"])
+        order = Order(self.pool, lanes, self.pool.items(lanes, most))
+        chosen: list[Wanted] = []
+        while len(chosen) < most and (turn := order.first()):
+            lane, item = turn
+            if not self.twins.may_go(item.item_id):
+                order.pass_over()
+                continue
+            if chosen and not room.has(item):
+                break
+            price = worst_case_nanos(
+                rate, input_tokens=item.input_tokens, output_limit=item.output_limit
+            )
+            if purse := budget.take(lane.payer, price):
+                lane.reason, lane.is_short = purse.explain(), True
+                lane.until = purse.whole_again_at(self.now)
+                order.skip()
+                continue
+            chosen.append(item)
+            room.take(item)
+            self.twins.take(item.item_id)
+            order.took()
+        return chosen
+
+    def _budget(self, provider: str) -> Budget:
+        if provider not in self.budgets:
+            self.budgets[provider] = Budget(provider, now=self.now)
+        return self.budgets[provider]
+
+    def _wait(
+        self, lanes: Sequence[Lane], reason: str, *, until: datetime | None = None
+    ) -> None:
+        for lane in lanes:
+            if not lane.reason:
+                lane.reason, lane.until = reason, until
+
+    def tell(self) -> None:
+        """On each run, why some of its items are still in the pool; once, as an event.
+
+        Last, and in the order of keys, as whatever ends a job writes these rows too.
+        """
+        waits: dict[int, tuple[str, datetime | None]] = {}
+        for lane in self.lanes:
+            if lane.left:
+                words = self._words_of_waiting(lane)
+                waits.setdefault(lane.run_id, (words, lane.until))
+        staying = self.twins.staying()
+        seen = {lane.run_id for lane in self.lanes} | staying.keys()
+        held = Run.objects.unfinished().filter(canary_state__in=HOLDING_BACK)
+        told = Run.objects.filter(Q(pk__in=seen) | Q(pk__in=held), paused_at=None)
+        for run in told.order_by("pk"):
+            reason, until = waits.get(run.pk, ("", None))
+            if not reason and (kept := held_back(run)):
+                reason = f"{kept:,} items wait for {waits_for_sample(run)}"
+            elif not reason and staying[run.pk]:
+                reason = f"{staying[run.pk]:,} items wait for {EQUAL_UNDER_WAY}"
+            reason = reason[:500]
+            if (run.waiting_reason, run.waiting_until) == (reason, until):
+                continue
+            Run.objects.filter(pk=run.pk).update(
+                waiting_reason=reason, waiting_until=until
+            )
+            if reason:
+                record_event(EventKind.RUN_WAITS, now=self.now, run=run, message=reason)
+        tell_of_caps(self.budgets.values(), now=self.now)
+
+    def _words_of_waiting(self, lane: Lane) -> str:
+        """“212 of 260 go now, 48 wait for $1.10: …”."""
+        who = f"{lane.left:,} items wait"
+        if lane.sent:
+            who = f"{lane.sent:,} of {lane.waiting:,} go now, {lane.left:,} wait"
+        price = f"{dollars(self._worst_case_of(lane))}: " if lane.is_short else ""
+        return f"{who} for {price}{lane.reason}"[:500]
+
+    def _worst_case_of(self, lane: Lane) -> int:
+        """What the rest of a lane may cost, to a nano-dollar an item."""
+        rest = self.pool.waiting().filter(**lane.group, run=lane.run_id)
+        sums = rest.aggregate(
+            input_tokens=Sum("input_tokens", default=0),
+            output_limit=Sum("output_limit", default=0),
+        )
+        rate = self.rates.of(lane.group["provider"], lane.group["model"])
+        return worst_case_nanos(rate, **sums)
 
 
 def _has_job_to_send(group: dict[str, str]) -> bool:
     return BatchJob.objects.filter(**group, status__in=TO_SUBMIT).exists()
 
 
-def take_bundling_lock() -> None:
-    """Keep others from making jobs until this transaction ends."""
-    if is_postgres():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BUNDLING_LOCK])
-
-
-def _groups(now: datetime) -> Iterator[tuple[dict[str, str], str]]:
-    """What may share a file, and why it waits for a fuller one; empty if it does not.
-
-    Only runs that said so wait, below BATCH_MIN_SIZE, and no longer than
-    BATCH_MAX_WAIT_MINUTES; an urgent run in the group takes the others along.
-    """
-    impatient = Q(run__may_wait=False) | Q(priority=Priority.HIGH)
-    groups = (
-        OpenItem.objects.waiting(now)
-        .filter(run__paused_at__isnull=True)
-        .values(*GROUP)
-        .annotate(
-            waiting=Count("item"),
-            impatient=Count("item", filter=impatient),
-            oldest=Min("ready_at"),
-        )
-        .order_by(*GROUP)
-    )
-    longest_wait = timedelta(minutes=config.get("BATCH_MAX_WAIT_MINUTES"))
-    enough = config.get("BATCH_MIN_SIZE")
-    for group in list(groups):
-        goes_at = group["oldest"] + longest_wait
-        may_go = group["impatient"] or group["waiting"] >= enough or goes_at <= now
-        yield (
-            {name: group[name] for name in GROUP},
-            ""
-            if may_go
-            else f"a job of {enough} ({group['waiting']} are there), "
-            f"until {goes_at:%H:%M} UTC at the latest",
-        )
-
-
-def _most_wanted(group: dict[str, str], budget: Budget, now: datetime) -> list[Wanted]:
-    """The next job's items: as many as count, bytes and money allow, in their order."""
-    rate = batch_rate(group["model"], now)
-    waiting = (
-        OpenItem.objects.waiting(now)
-        .filter(**group, run__paused_at__isnull=True)
-        .wanted_first()
-        .values_list("item_id", "run_id", "body_bytes", "input_tokens", "output_limit")
-    )
-    chosen: list[Wanted] = []
-    size = 0
-    for row in waiting[: config.get("BATCH_MAX_REQUESTS")]:
-        item = Wanted(*row)
-        size += item.body_bytes
-        if chosen and size > MAX_FILE_BYTES:
-            break
-        if not budget.take(item.worst_case_nanos(rate)):
-            break
-        chosen.append(item)
-    return chosen
-
-
-def _say_what_waits(group: dict[str, str], waits_for: str, now: datetime) -> None:
-    """On each run, why some of its items are still in the pool; once, as an event."""
-    waiting = OpenItem.objects.waiting(now).filter(**group, run__paused_at__isnull=True)
-    counts = dict(waiting.values_list("run_id").annotate(n=Count("item")).order_by())
-    for run in Run.objects.filter(pk__in=counts).order_by("pk"):
-        reason = f"{counts[run.pk]} items wait for {waits_for}"[:500]
-        if run.waiting_reason != reason:
-            Run.objects.filter(pk=run.pk).update(waiting_reason=reason)
-            record_event(EventKind.RUN_WAITS, now=now, run=run, message=reason)
-
-
-def _make_job(group: dict[str, str], wanted: list[Wanted], now: datetime) -> BatchJob:
+def _make_job(
+    group: dict[str, str], chosen: Sequence[Wanted], rate: Rate, now: datetime
+) -> BatchJob:
     """Write a job, its shares with the money they reserve, and its items' places."""
     job = BatchJob.objects.create(
         **group,
-        items_total=len(wanted),
-        file_bytes=sum(item.body_bytes for item in wanted),
-        queued_tokens=sum(item.input_tokens for item in wanted),
+        items_total=len(chosen),
+        file_bytes=sum(item.body_bytes for item in chosen),
+        queued_tokens=sum(item.input_tokens for item in chosen),
         created_at=now,
     )
-    shares = _shares(job, wanted, now)
-    JobShare.objects.bulk_create(shares)
-    Run.objects.filter(pk__in=[share.run_id for share in shares]).exclude(
-        waiting_reason=""
-    ).update(waiting_reason="")
-    sql, param = one_of("item_id", (item.item_id for item in wanted))
+    JobShare.objects.bulk_create(_shares(job, chosen, rate))
+    sql, param = one_of("item_id", (item.item_id for item in chosen))
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {OpenItem._meta.db_table} SET job_id = %s WHERE {sql}",  # noqa: S608
@@ -237,13 +305,14 @@ def _make_job(group: dict[str, str], wanted: list[Wanted], now: datetime) -> Bat
     return job
 
 
-def _shares(job: BatchJob, wanted: Iterable[Wanted], now: datetime) -> list[JobShare]:
-    rate = batch_rate(job.model, now)
+def _shares(job: BatchJob, chosen: Sequence[Wanted], rate: Rate) -> list[JobShare]:
     sent: Counter[int] = Counter()
     reserved: Counter[int] = Counter()
-    for item in wanted:
+    for item in chosen:
         sent[item.run_id] += 1
-        reserved[item.run_id] += item.worst_case_nanos(rate)
+        reserved[item.run_id] += worst_case_nanos(
+            rate, input_tokens=item.input_tokens, output_limit=item.output_limit
+        )
     return [
         JobShare(
             job=job, run_id=run_id, sent=sent[run_id], reserved_nanos=reserved[run_id]

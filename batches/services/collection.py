@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from time import monotonic
 from typing import Any
 
@@ -20,21 +21,25 @@ from django.utils import timezone
 
 from batches import config
 from batches.errors import BadOptions, BatchError
-from batches.models import OpenItem, Run
-from batches.providers.pricing import Rate, batch_rate
+from batches.models import OpenItem, PromptVersion, Run
+from batches.models.money import to_nanos, to_usd
 from batches.providers.registry import active_provider
+from batches.services.arms import Arms, read_arms
+from batches.services.estimates import Costs, Estimator
 from batches.services.events import record_event
 from batches.services.items import Destination, NewItem, insert_items
 from batches.services.lifecycle import refresh_run
-from batches.services.prompts import current_prompt
-from batches.services.rendering import render, worst_case_nanos
+from batches.services.prices import current_rate
+from batches.services.rendering import render
+from batches.services.reuse import answered_before
 from batches.signals import announce
-from batches.states import EventKind, Priority, Trigger
+from batches.states import CanaryState, EventKind, Priority, Trigger
 from batches.workloads import Subject, Target, Workload, get_workload
 
 log = logging.getLogger(__name__)
 
 PAGE_SUBJECTS = 200
+MOST_BUDGET_NANOS = to_nanos(Decimal(1_000_000))
 # Somebody else may put the same work into the pool between our look and our commit.
 COLLISION_RETRIES = 5
 
@@ -47,6 +52,7 @@ class Draft:
     subjects: int
     skipped: Counter[str]
     cursor: str | None
+    ready: list[tuple[Subject, Target]] = field(default_factory=list)
 
 
 @dataclass
@@ -56,8 +62,8 @@ class Plan:
     subjects: int = 0
     items: int = 0
     failed: int = 0
-    input_tokens: int = 0
-    estimate_nanos: int = 0
+    costs: Costs = field(default_factory=Costs)
+    reused: int = 0  # items that an equal one was answered for: they cost nothing
     skipped: Counter[str] = field(default_factory=Counter)
     cursor: str | None = None  # where time ran out; None when all was gone through
 
@@ -69,24 +75,18 @@ class Order:
     workload: Workload
     options: Any
     destination: Destination
-    prompt: str
-    rate: Rate
+    arms: Arms
+    estimator: Estimator
 
-    def price(self, new: list[NewItem]) -> int:
-        """The worst case of these items, in nano-dollars."""
-        return sum(
-            worst_case_nanos(
-                self.rate,
-                input_tokens=item.rendered.input_tokens,
-                output_limit=item.rendered.output_limit,
-            )
-            for item in new
-            if item.rendered
+    def cost(self, new: list[NewItem]) -> Costs:
+        """What these items come to, without those that cannot be sent."""
+        return self.estimator.cost(
+            (item.target.key, item.rendered) for item in new if item.rendered
         )
 
 
 def read_order(workload_key: str, options: dict[str, Any], *, now: datetime) -> Order:
-    """Check a workload and its options, and settle provider, model, prompt and price.
+    """Check a workload and its options, and settle provider, model, prompts and price.
 
     Raises UnknownWorkload, BadOptions, UnknownProvider or UnknownPrice, each naming
     what would do.
@@ -95,8 +95,7 @@ def read_order(workload_key: str, options: dict[str, Any], *, now: datetime) -> 
     read = workload.read_options(options)
     provider = active_provider()
     model = read.model or config.get("OPENAI_MODEL")
-    rate = batch_rate(model, now)
-    prompt = current_prompt(workload)
+    rate = current_rate(provider, model, now)
     return Order(
         workload=workload,
         options=read,
@@ -104,10 +103,9 @@ def read_order(workload_key: str, options: dict[str, Any], *, now: datetime) -> 
             provider=provider,
             endpoint=read.endpoint or workload.endpoints[0],
             model=model,
-            prompt_version_id=prompt.pk,
         ),
-        prompt=prompt.text,
-        rate=rate,
+        arms=read_arms(get_workload(workload.prompted_as(read)), read.prompt),
+        estimator=Estimator(workload, rate, provider=provider, model=model),
     )
 
 
@@ -121,13 +119,18 @@ def start_run(
     priority: Priority = Priority.NORMAL,
     limit: int | None = None,
     budget_nanos: int | None = None,
+    max_attempts: int | None = None,
     may_wait: bool = False,
+    force_refresh: bool = False,
+    canary: bool = True,
     idempotency_key: str = "",
     schedule: str = "",
     due_at: datetime | None = None,
 ) -> Run:
     """Write down what is asked for; nothing is collected yet.
 
+    With `force_refresh` also what an equal request was answered before is asked again;
+    without `canary` all of it goes out at once, and its answers do not stop it.
     Raises as `read_order` does, and BadOptions for a limit or a budget that is no
     positive number; then nothing is written.
     """
@@ -144,7 +147,10 @@ def start_run(
             priority=priority,
             limit=limit,
             budget_nanos=budget_nanos,
+            max_attempts=max_attempts,
             may_wait=may_wait,
+            force_refresh=force_refresh,
+            canary_state=CanaryState.UNDECIDED if canary else CanaryState.OFF,
             idempotency_key=idempotency_key,
             schedule=schedule,
             due_at=due_at,
@@ -198,6 +204,11 @@ def check_limits(*, limit: int | None, budget_nanos: int | None) -> None:
         raise BadOptions(
             "The budget must be more than 0 dollars; leave it out for none."
         )
+    if budget_nanos is not None and budget_nanos > MOST_BUDGET_NANOS:
+        raise BadOptions(
+            "So large a budget cannot be meant; at most "
+            f"${to_usd(MOST_BUDGET_NANOS):,.0f} is taken. Leave it out for none."
+        )
 
 
 def plan_run(
@@ -206,6 +217,7 @@ def plan_run(
     *,
     limit: int | None = None,
     seconds: float | None = None,
+    force_refresh: bool = False,
 ) -> Plan:
     """Go through all pages of a run and write nothing; raises as `start_run` does.
 
@@ -223,16 +235,25 @@ def plan_run(
         plan.subjects += draft.subjects
         plan.items += len(draft.new)
         plan.failed += sum(item.rendered is None for item in draft.new)
-        plan.input_tokens += sum(
-            i.rendered.input_tokens for i in draft.new if i.rendered
-        )
-        plan.estimate_nanos += order.price(draft.new)
+        known = set() if force_refresh else _answered_before(order, draft)
+        asked = [item for item in draft.new if _fingerprint(item) not in known]
+        plan.reused += len(draft.new) - len(asked)
+        plan.costs += order.cost(asked)
         plan.skipped += draft.skipped
         cursor = draft.cursor
         if deadline is not None and monotonic() > deadline:
             plan.cursor = cursor
             break
     return plan
+
+
+def _answered_before(order: Order, draft: Draft) -> set[bytes]:
+    fingerprints = {_fingerprint(item) for item in draft.new if item.rendered}
+    return answered_before(order.workload.key, fingerprints)
+
+
+def _fingerprint(item: NewItem) -> bytes:
+    return item.rendered.fingerprint if item.rendered else b""
 
 
 def collect_runs() -> int:
@@ -299,6 +320,8 @@ def _commit_page(run: Run, order: Order, draft: Draft) -> bool:
     """Write one page; False when another collector wrote it, or the run was stopped."""
     now = timezone.now()
     with transaction.atomic():
+        if draft.ready:  # before the run is locked, as answers are stored before it is
+            order.workload.store_ready(_ready_not_under_way(order, run, draft))
         locked = (
             Run.objects.select_for_update(no_key=True)
             .filter(
@@ -312,9 +335,11 @@ def _commit_page(run: Run, order: Order, draft: Draft) -> bool:
             .first()
         )
         if locked is None:
+            transaction.set_rollback(True)
             return False
-        _drop_what_is_under_way(order, draft)
+        _drop_what_is_under_way(order, draft, scope=order.workload.scope(run.pk))
         insert_items(run, order.destination, draft.new, now=now)
+        costs = order.cost(draft.new)
         subjects = run.subjects_collected + draft.subjects
         is_done = draft.cursor is None or (
             run.limit is not None and subjects >= run.limit
@@ -326,7 +351,10 @@ def _commit_page(run: Run, order: Order, draft: Draft) -> bool:
             unsent_failed=F("unsent_failed")
             + sum(item.rendered is None for item in draft.new),
             skipped=dict(Counter(locked.skipped) + draft.skipped),
-            estimate_nanos=F("estimate_nanos") + order.price(draft.new),
+            counted_tokens=F("counted_tokens") + costs.input_tokens,
+            expected_nanos=F("expected_nanos") + costs.expected,
+            high_nanos=F("high_nanos") + costs.high,
+            estimate_nanos=F("estimate_nanos") + costs.worst,
             collected_at=now if is_done else None,
         )
         if is_done:
@@ -350,51 +378,50 @@ def _draft_page(order: Order, cursor: str, size: int) -> Draft:
     """Ask the workload for a page and render its requests; writes nothing."""
     page = order.workload.subjects(order.options, cursor, size)
     skipped = Counter(page.skipped)
+    ready: list[tuple[Subject, Target]] = []
     new = [
         item
         for subject in page.subjects
-        for item in _draft_items(order, subject, skipped)
+        for item in draft_items(order, subject, skipped, ready)
     ]
-    return Draft(new, _distinct_subjects(new), skipped, page.cursor)
+    return Draft(new, _distinct_subjects(new), skipped, page.cursor, ready)
 
 
-def _draft_items(
-    order: Order, subject: Subject, skipped: Counter[str]
+def draft_items(
+    order: Order,
+    subject: Subject,
+    skipped: Counter[str],
+    ready: list[tuple[Subject, Target]],
 ) -> Iterator[NewItem]:
+    """The items that a subject comes to; what makes none is counted, or is `ready`."""
+    prompt = order.arms.of(subject)
     for target in order.workload.targets(subject, order.options):
         if target.skipped:
             skipped[target.skipped] += 1
+            if target.ready is not None:
+                ready.append((subject, target))
         elif target.error_code:
-            yield NewItem(subject, target)
+            yield NewItem(subject, target, prompt_version_id=prompt.pk)
         else:
-            yield _draft_item(order, subject, target)
+            yield _draft_item(order, subject, target, prompt)
 
 
-def _draft_item(order: Order, subject: Subject, target: Target) -> NewItem:
-    request = order.workload.build_request(subject, target, order.options, order.prompt)
+def _draft_item(
+    order: Order, subject: Subject, target: Target, prompt: PromptVersion
+) -> NewItem:
+    request = order.workload.build_request(subject, target, order.options, prompt.text)
     rendered = render(
         request,
         provider=order.destination.provider,
         endpoint=order.destination.endpoint,
         model=order.destination.model,
     )
-    return NewItem(subject, target, request, rendered)
+    return NewItem(subject, target, request, rendered, prompt_version_id=prompt.pk)
 
 
-def _drop_what_is_under_way(order: Order, draft: Draft) -> None:
+def _drop_what_is_under_way(order: Order, draft: Draft, *, scope: str = "") -> None:
     """Leave out what another run is at: its answer will serve this one too."""
-    opened = OpenItem.objects.filter(
-        object_id__in={item.subject.object_id for item in draft.new},
-        workload=order.workload.key,
-        scope="",
-    )
-    under_way = {
-        (content_type_id, object_id, served)
-        for content_type_id, object_id, target in opened.values_list(
-            "content_type_id", "object_id", "target"
-        )
-        for served in (target, *order.workload.wholes(target))
-    }
+    under_way = _under_way(order, {item.subject.object_id for item in draft.new}, scope)
     if not under_way:
         return
     kept = [
@@ -406,6 +433,38 @@ def _drop_what_is_under_way(order: Order, draft: Draft) -> None:
     draft.skipped["under_way"] += len(draft.new) - len(kept)
     draft.new[:] = kept
     draft.subjects = _distinct_subjects(kept)
+
+
+def _ready_not_under_way(
+    order: Order, run: Run, draft: Draft
+) -> list[tuple[Subject, Target]]:
+    """What is ready, without what another run is at: its answer comes anyway."""
+    under_way = _under_way(
+        order,
+        {subject.object_id for subject, _ in draft.ready},
+        order.workload.scope(run.pk),
+    )
+    return [
+        (subject, target)
+        for subject, target in draft.ready
+        if (subject.content_type_id, subject.object_id, target.key) not in under_way
+    ]
+
+
+def _under_way(
+    order: Order, object_ids: set[str], scope: str
+) -> set[tuple[int, str, str]]:
+    """{(kind, row, target)} of these rows that some run is at."""
+    opened = OpenItem.objects.filter(
+        object_id__in=object_ids, workload=order.workload.key, scope=scope
+    )
+    return {
+        (content_type_id, object_id, served)
+        for content_type_id, object_id, target in opened.values_list(
+            "content_type_id", "object_id", "target"
+        )
+        for served in (target, *order.workload.wholes(target))
+    }
 
 
 def _distinct_subjects(new: list[NewItem]) -> int:

@@ -7,27 +7,32 @@ one commit, with the checkpoint. The checkpoint only saves work: a chunk that co
 twice changes nothing.
 """
 
+import gc
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
 
-from batches.errors import BatchError
+from batches.errors import BatchError, ProviderRests
 from batches.models import BatchJob, ItemAttempt, ItemRequest, OpenItem, StrayLine
 from batches.providers.errors import ProviderError
-from batches.providers.pricing import Rate, batch_rate
+from batches.providers.pricing import Rate
 from batches.providers.registry import get_provider, is_sandbox
 from batches.providers.result_lines import ResultLine
+from batches.services.attempts import APPLIED, Outcome
+from batches.services.breaker import calls_to
 from batches.services.bulk import in_keys
 from batches.services.failures import Failure, classify
 from batches.services.holds import report_account_trouble, report_refusal
 from batches.services.leases import Slice, lease_end, renew, worked_on
 from batches.services.lifecycle import update_job
-from batches.services.outcomes import Outcome, fail_with_bug, write_outcomes
-from batches.services.polling import retry_time
+from batches.services.outcomes import fail_with_bug, write_outcomes
+from batches.services.polling import retry_time, wait_for_provider
+from batches.services.prices import settling_rate
 from batches.services.result_files import (
     Chunk,
     first_of_each,
@@ -36,16 +41,18 @@ from batches.services.result_files import (
 )
 from batches.services.settlement import end_job, settle_unanswered
 from batches.services.spool import job_dir, remove_parts
+from batches.services.workload_calls import judge_answers
 from batches.states import AttemptOutcome, FileKind, Intent, JobStatus, StrayKind
 from batches.workloads import Answer, Workload, get_workload
 
 log = logging.getLogger(__name__)
 
-# Looked up once: what is done for each line must cost next to nothing.
-APPLIED = AttemptOutcome.APPLIED
 # A file that lacks lines the provider counts is fetched anew this often before the
 # missing ones are believed to be missing.
 MAX_REREADS = 3
+GARBAGE_THRESHOLD = 50_000
+# Requests are several times as long as their answers: few are in memory at a time.
+JUDGED_AT_ONCE = 1_000
 ENDINGS = {
     "completed": JobStatus.PROCESSED,
     "expired": JobStatus.EXPIRED,
@@ -67,7 +74,11 @@ def ingest_jobs(*, now: datetime) -> int:
             if not is_ours:
                 continue
             try:
-                ingest_job(job)
+                with calls_to(job.provider, now=now):
+                    ingest_job(job)
+            except ProviderRests as rest:
+                wait_for_provider(job, rest)
+                trouble.append(rest)
             except ProviderError as err:
                 report_refusal(job.provider, err)
                 log.warning("[Batch Worker] Error reading job %d: %s", job.pk, err)
@@ -90,7 +101,8 @@ def ingest_job(job: BatchJob) -> None:
         path = _fetch(job, file_id)
         start = job.checkpoint_line if job.checkpoint_file_id == file_id else 0
         for chunk in read_chunks(path, file_id, kind, start=start):
-            apply_chunk(job, workload, chunk, looks_first=looks_first)
+            with rare_garbage():
+                apply_chunk(job, workload, chunk, looks_first=looks_first)
             work.go_on()
     if _lacks_lines(job):
         _read_again(job)
@@ -98,6 +110,21 @@ def ingest_job(job: BatchJob) -> None:
     settle_unanswered(job)
     ending = ENDINGS.get(job.provider_status, JobStatus.PROCESSED)
     end_job(job, ending, reason="both files are read", now=timezone.now())
+
+
+@contextmanager
+def rare_garbage() -> Iterator[None]:
+    """Have Python look for garbage more rarely while the block runs.
+
+    A chunk makes thousands of objects that live until it is written, and hardly a
+    cycle: looking through them again and again would find nothing.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(GARBAGE_THRESHOLD, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _was_read_before(job: BatchJob) -> bool:
@@ -176,7 +203,7 @@ def apply_chunk(
         here = in_keys(OpenItem.objects.filter(job=job), "item_id", found)
         open_ids = set(here.values_list("item_id", flat=True))
         fresh = {key: line for key, line in found.items() if key in open_ids}
-    outcomes = _judge(job, workload, chunk, fresh, batch_rate(job.model, now))
+    outcomes = _judge(job, workload, chunk, fresh, settling_rate(job, now))
     with transaction.atomic():
         # The first write of the transaction locks the job's row, or finds it lost.
         update_job(
@@ -184,7 +211,7 @@ def apply_chunk(
             checkpoint_file_id=chunk.file_id,
             checkpoint_bytes=_file_bytes(job, chunk),
             checkpoint_line=chunk.end,
-            lines_read=job.lines_read + len(chunk.lines),
+            lines_read=job.lines_read + len(chunk.numbers),
             lease_until=lease_end(now),
         )
         written = write_outcomes(job, workload, outcomes, now=now)
@@ -236,17 +263,9 @@ def _judge(
     rate: Rate,
 ) -> list[Outcome]:
     """What each line comes to; pure but for reading the requests that judging needs."""
-    requests = _requests(lines) if workload.reads_request else {}
     outcomes: dict[int, Outcome] = {}
-    answers: list[Answer] = []
-    provider, model = job.provider, job.model
-    pretended, kind, version, price = (
-        is_sandbox(provider),
-        chunk.kind,
-        rate.version,
-        rate.nanos,
-    )
-    unread = ("", "")
+    answered: list[Outcome] = []
+    kind, version, price = chunk.kind, rate.version, rate.nanos
     for item_id, read in lines.items():
         outcomes[item_id] = outcome = Outcome(
             item_id,
@@ -255,13 +274,41 @@ def _judge(
             "",
             "",
             read,
-            price(read.input_tokens, read.cached_tokens, read.output_tokens),
+            price(
+                read.input_tokens,
+                read.cached_tokens,
+                read.output_tokens,
+                read.written_tokens,
+            ),
             version,
             kind,
         )
         if read.error_code:
             _fail(job, outcome, read.error_code, read.error_message)
-            continue
+        else:
+            answered.append(outcome)
+    for start in range(0, len(answered), JUDGED_AT_ONCE):
+        answers = _answers(job, workload, answered[start : start + JUDGED_AT_ONCE])
+        _add_verdicts(job, workload, answers, outcomes)
+        for answer in answers:
+            answer.body = ""  # by far the most of what is in memory
+    for outcome in outcomes.values():
+        if outcome.outcome is not APPLIED and outcome.read.number:
+            outcome.raw_line = chunk.raw(outcome.read.number)
+    return list(outcomes.values())
+
+
+def _answers(
+    job: BatchJob, workload: Workload, answered: Sequence[Outcome]
+) -> list[Answer]:
+    """What there is to judge, with the requests where the workload reads them."""
+    keys = [outcome.item_id for outcome in answered]
+    requests = _requests(workload, keys) if workload.reads_request else {}
+    provider, model, pretended = job.provider, job.model, is_sandbox(job.provider)
+    unread = ("", "")
+    answers = []
+    for outcome in answered:
+        item_id, read = outcome.item_id, outcome.read
         body, context = requests.get(item_id, unread)
         answers.append(
             Answer(
@@ -277,16 +324,21 @@ def _judge(
                 context,
             )
         )
-    _add_verdicts(job, workload, answers, outcomes)
-    for outcome in outcomes.values():
-        if outcome.outcome is not APPLIED and outcome.read.number:
-            outcome.raw_line = chunk.raw(outcome.read.number)
-    return list(outcomes.values())
+    return answers
 
 
-def _requests(item_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
-    """Body and context of requests, by item."""
-    rows = in_keys(ItemRequest.objects.all(), "item_id", item_ids)
+def _requests(
+    workload: Workload, item_ids: Collection[int]
+) -> dict[int, tuple[str, str]]:
+    """Body and context of requests, by item; bodies only where judging needs them."""
+    # The bounds have neighbours read as such, and not looked for one by one.
+    rows = ItemRequest.objects.filter(
+        item_id__gte=min(item_ids), item_id__lte=max(item_ids)
+    )
+    rows = in_keys(rows, "item_id", item_ids)
+    if workload.judges_by_context:
+        contexts = rows.values_list("item_id", "context")
+        return {item_id: ("", context) for item_id, context in contexts}
     return {
         item_id: (body, context)
         for item_id, body, context in rows.values_list("item_id", "body", "context")
@@ -311,19 +363,10 @@ def _add_verdicts(
     answers: Sequence[Answer],
     outcomes: dict[int, Outcome],
 ) -> None:
-    """Judge all at once; where that raises, one by one, and the culprit fails alone."""
-    if not answers:
-        return
-    try:
-        verdicts = workload.judge(answers)
-    except Exception as err:
-        if len(answers) == 1:
-            fail_with_bug(outcomes[answers[0].item_id], workload, err)
-            return
-        for answer in answers:
-            _add_verdicts(job, workload, [answer], outcomes)
-        return
-    for verdict in verdicts:
+    found = judge_answers(workload, answers)
+    for item_id, err in found.bugs.items():
+        fail_with_bug(outcomes[item_id], workload, err)
+    for verdict in found.verdicts:
         outcome = outcomes[verdict.answer.item_id]
         outcome.verdict = verdict
         if not verdict.error_code:

@@ -1,6 +1,6 @@
 """New items: the row, its open item, its request, written together and in bulk."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,9 +8,9 @@ import orjson
 
 from batches.models import BatchItem, ItemAttempt, ItemRequest, OpenItem, Run
 from batches.services.bulk import insert_rows, reserve_keys
-from batches.services.rendering import Rendered
+from batches.services.rendering import Rendered, render
 from batches.states import AttemptOutcome, ItemStatus
-from batches.workloads import FollowUp, Request, Subject, Target
+from batches.workloads import FollowUp, Request, Subject, Target, Workload, get_workload
 
 ITEM_FIELDS = (
     "id",
@@ -59,6 +59,7 @@ OPEN_FIELDS = (
     "tries",
     "returns",
     "raised_limit",
+    "may_reuse",
 )
 
 
@@ -69,7 +70,6 @@ class Destination:
     provider: str
     endpoint: str
     model: str
-    prompt_version_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,25 @@ class NewItem:
     request: Request | None = None
     rendered: Rendered | None = None
     parent_id: int | None = None
+    prompt_version_id: int | None = None
+
+
+def asked_for(
+    follow_up: FollowUp, to: Destination, prompt_version_id: int | None
+) -> NewItem:
+    """The item that an answer asks for, on its way to where its parent went, under the
+    prompt of its parent."""
+    rendered = render(
+        follow_up.request, provider=to.provider, endpoint=to.endpoint, model=to.model
+    )
+    return NewItem(
+        subject=follow_up.subject,
+        target=Target(follow_up.target),
+        request=follow_up.request,
+        rendered=rendered,
+        parent_id=follow_up.parent_item_id,
+        prompt_version_id=prompt_version_id,
+    )
 
 
 def insert_items(
@@ -92,6 +111,7 @@ def insert_items(
     IntegrityError when one of them is under way already.
     """
     keys = reserve_keys(BatchItem, len(new))
+    scope = get_workload(run.workload).scope(run.pk)
     items, opens, requests, attempts = [], [], [], []
     for key, item in zip(keys, new, strict=True):
         failed = item.rendered is None
@@ -109,7 +129,7 @@ def insert_items(
                 item.subject.object_id,
                 item.target.key,
                 item.rendered.fingerprint if item.rendered else b"",
-                destination.prompt_version_id,
+                item.prompt_version_id,
                 ItemStatus.FAILED.value if failed else ItemStatus.PENDING.value,
                 0,
                 0,
@@ -128,7 +148,7 @@ def insert_items(
                     outcome=AttemptOutcome.FAILED,
                     error_code=item.target.error_code,
                     error_message=item.target.error_message,
-                    prompt_version_id=destination.prompt_version_id,
+                    prompt_version_id=item.prompt_version_id,
                     created_at=now,
                 )
             )
@@ -151,16 +171,17 @@ def insert_items(
                 item.subject.content_type_id,
                 item.subject.object_id,
                 item.target.key,
-                "",
+                scope,
                 item.rendered.fingerprint,
                 item.rendered.input_tokens,
                 item.rendered.output_limit,
                 item.rendered.line_bytes,
                 now,
-                destination.prompt_version_id,
+                item.prompt_version_id,
                 0,
                 0,
                 None,
+                not run.force_refresh,
             )
         )
     insert_rows(BatchItem, ITEM_FIELDS, items)
@@ -170,16 +191,24 @@ def insert_items(
     return list(keys)
 
 
-def not_under_way(workload: str, follow_ups: Iterable[FollowUp]) -> list[FollowUp]:
-    """Those that no open item is at; of several about the same work, the first."""
+def not_under_way(
+    workload: Workload, follow_ups: Iterable[FollowUp], run_of: Callable[[int], int]
+) -> list[FollowUp]:
+    """Those that no open item is at; of several about the same work, the first.
+
+    `run_of` gives the run of a parent item.
+    """
     follow_ups = list(follow_ups)
     subjects = {follow_up.subject.object_id for follow_up in follow_ups}
-    opened = OpenItem.objects.filter(workload=workload, object_id__in=subjects)
-    under_way = set(opened.values_list("content_type_id", "object_id", "target"))
+    opened = OpenItem.objects.filter(workload=workload.key, object_id__in=subjects)
+    under_way = set(
+        opened.values_list("content_type_id", "object_id", "target", "scope")
+    )
     left = []
     for follow_up in follow_ups:
         subject = follow_up.subject
-        work = (subject.content_type_id, subject.object_id, follow_up.target)
+        scope = workload.scope(run_of(follow_up.parent_item_id))
+        work = (subject.content_type_id, subject.object_id, follow_up.target, scope)
         if work not in under_way:
             under_way.add(work)
             left.append(follow_up)

@@ -5,8 +5,8 @@ those that the mover saw. Zero rows changed means that another process has it no
 whoever learns that stops at once.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +17,11 @@ from django.utils import timezone
 
 from batches.errors import IllegalMove, LostLease
 from batches.models import BatchItem, BatchJob, ItemAttempt, JobShare, OpenItem, Run
-from batches.services.bulk import one_of
+from batches.models.money import to_usd
+from batches.services.bulk import joining_whole_sets, one_of
 from batches.services.events import record_event
+from batches.services.outbox import tell
+from batches.signals import tell_run_finished
 from batches.states import (
     BACK,
     ITEM_AFTER,
@@ -31,6 +34,7 @@ from batches.states import (
     ItemStatus,
     JobStatus,
     RunStatus,
+    WebhookKind,
     run_status,
 )
 
@@ -121,7 +125,7 @@ def move_tried_items(job: BatchJob, item_ids: Sequence[int], *, now: datetime) -
     back = ", ".join(f"'{kind.value}'" for kind in BACK)
     # The bounds keep the planner at the neighbours that these keys are, in a table of
     # millions too; what else lies between them is not in this job, or not tried in it.
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor, joining_whole_sets(cursor):
         cursor.execute(
             f"""
             UPDATE {item} SET {sums}, error_code = a.error_code,
@@ -175,23 +179,50 @@ class RunFigures:
         return self.items - self.complete - self.failed - self.cancelled
 
 
+_SUMS: dict[str, Any] = {
+    "sent": Sum("sent"),
+    "complete": Sum("complete"),
+    "failed": Sum("failed"),
+    "cancelled": Sum("cancelled"),
+    "follow_ups": Sum("follow_ups"),
+    "cost_nanos": Sum("cost_nanos"),
+    "reserved_nanos": Sum(
+        "reserved_nanos", filter=Q(job__finished_at__isnull=True), default=0
+    ),
+    "jobs": Count("job"),
+}
+
+
 def run_figures(run: Run) -> RunFigures:
     """Sum a run's shares, plus what was never sent."""
-    sums = JobShare.objects.filter(run=run).aggregate(
-        sent=Sum("sent", default=0),
-        complete=Sum("complete", default=0),
-        failed=Sum("failed", default=0),
-        cancelled=Sum("cancelled", default=0),
-        follow_ups=Sum("follow_ups", default=0),
-        cost_nanos=Sum("cost_nanos", default=0),
-        reserved_nanos=Sum(
-            "reserved_nanos", filter=Q(job__finished_at__isnull=True), default=0
-        ),
-        jobs=Count("job"),
+    return figures_of_runs([run])[run.pk]
+
+
+def figures_of_runs(runs: Sequence[Run]) -> dict[int, RunFigures]:
+    """The figures of each run by its key, in one query whatever their number."""
+    shares = JobShare.objects.filter(run__in=runs).order_by().values("run")
+    # Under names of their own: a sum called like its column hides the column.
+    rows = shares.annotate(**{f"sum_{name}": what for name, what in _SUMS.items()})
+    by_run = {row["run"]: row for row in rows}
+    return {run.pk: _figures(run, by_run.get(run.pk, {})) for run in runs}
+
+
+def sum_figures(figures: Iterable[RunFigures]) -> RunFigures:
+    """Of several runs together; a job that they share counts once for each."""
+    kept = list(figures)
+    return RunFigures(
+        **{
+            one.name: sum(getattr(each, one.name) for each in kept)
+            for one in fields(RunFigures)
+        }
     )
+
+
+def _figures(run: Run, row: Mapping[str, Any]) -> RunFigures:
+    sums = {name: int(row.get(f"sum_{name}") or 0) for name in _SUMS}
     return RunFigures(
         first=run.items_collected,
-        follow_ups=sums["follow_ups"],
+        follow_ups=sums["follow_ups"] + run.unsent_follow_ups,
         complete=sums["complete"] + run.unsent_complete,
         failed=sums["failed"] + run.unsent_failed,
         cancelled=sums["cancelled"] + run.unsent_cancelled,
@@ -208,6 +239,26 @@ RUN_EVENTS = {
     RunStatus.FAILED: EventKind.RUN_FAILED,
     RunStatus.CANCELLED: EventKind.RUN_CANCELLED,
 }
+
+
+RUN_WEBHOOKS = {
+    RunStatus.COMPLETED: WebhookKind.RUN_FINISHED,
+    RunStatus.FAILED: WebhookKind.RUN_FAILED,
+}
+
+
+def _run_in_short(run: Run, figures: RunFigures) -> dict[str, Any]:
+    """What a webhook says of a run; whoever wants more asks the API for its id."""
+    return {
+        "id": str(run.public_id),
+        "workload": run.workload,
+        "status": run.status,
+        "items": figures.items,
+        "complete": figures.complete,
+        "failed": figures.failed,
+        "cancelled": figures.cancelled,
+        "costUsd": f"{to_usd(figures.cost_nanos):f}",
+    }
 
 
 def refresh_run(run_id: int, *, now: datetime) -> Run:
@@ -244,6 +295,10 @@ def refresh_run(run_id: int, *, now: datetime) -> Run:
                 failed=figures.failed,
                 cancelled=figures.cancelled,
             )
+        if status in RUN_WEBHOOKS:
+            tell(RUN_WEBHOOKS[status], _run_in_short(run, figures))
+        if status in RUN_FINAL:
+            tell_run_finished(run)
     return run
 
 
@@ -272,5 +327,18 @@ def close_open_items(job_id: int, item_ids: Iterable[int]) -> dict[int, ClosedIt
             f"DELETE FROM {table} WHERE job_id = %s AND {sql} "  # noqa: S608
             f"RETURNING {', '.join(ClosedItem.__struct_fields__)}",
             [job_id, param],
+        )
+        return {row[0]: ClosedItem(*row) for row in cursor.fetchall()}
+
+
+def close_waiting_items(item_ids: Iterable[int]) -> dict[int, ClosedItem]:
+    """As `close_open_items`, of items that are in no job; under the bundling lock."""
+    sql, param = one_of("item_id", item_ids)
+    table = OpenItem._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE job_id IS NULL AND {sql} "  # noqa: S608
+            f"RETURNING {', '.join(ClosedItem.__struct_fields__)}",
+            [param],
         )
         return {row[0]: ClosedItem(*row) for row in cursor.fetchall()}

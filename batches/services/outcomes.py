@@ -6,101 +6,41 @@ guard (the open items of this job) gives back is written; the rest was written b
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from operator import itemgetter
-from typing import Any, NamedTuple
-
-import msgspec
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F
+from typing import NamedTuple
 
 from batches import config
 from batches.errors import SubjectGone
 from batches.models import (
     BatchJob,
-    ItemAttempt,
     ItemRequest,
     JobShare,
-    JobTally,
     OpenItem,
     Run,
 )
-from batches.providers.result_lines import ResultLine
 from batches.services.alerts import raise_alert
-from batches.services.bulk import add_to_rows, in_keys, insert_rows, update_rows
+from batches.services.attempts import APPLIED, Outcome, write_attempts
+from batches.services.bulk import in_keys, update_rows
 from batches.services.failures import MOST_RETURNS, Failure
+from batches.services.figures import add_to_figures
 from batches.services.items import (
     Destination,
-    NewItem,
+    asked_for,
     insert_items,
     not_under_way,
 )
 from batches.services.lifecycle import (
-    SUMMED_FIELDS,
     ClosedItem,
     close_open_items,
     move_tried_items,
 )
-from batches.services.rendering import render
+from batches.services.workload_calls import bug_in_words, store_verdicts, tell_stored
 from batches.signals import announce
-from batches.states import BACK, AttemptOutcome, FileKind, Intent
-from batches.workloads import FollowUp, Target, Verdict, Workload
+from batches.states import BACK, AttemptOutcome, Intent
+from batches.workloads import FollowUp, Verdict, Workload
 
 log = logging.getLogger(__name__)
-
-ATTEMPT_FIELDS = (
-    "item",
-    "job",
-    "outcome",
-    "error_code",
-    "error_message",
-    "http_status",
-    "finish_reason",
-    "input_tokens",
-    "cached_tokens",
-    "output_tokens",
-    "cost_nanos",
-    "price_version",
-    "prompt_version",
-    "model_snapshot",
-    "system_fingerprint",
-    "raised_limit",
-    "file_kind",
-    "line",
-    "answer",
-    "raw_line",
-    "created_at",
-)
-
-TALLY_KEY = ("job", "run", "outcome", "error_code")
-
-# Looked up once: what is done for each line must cost next to nothing.
-APPLIED = AttemptOutcome.APPLIED
-
-
-def _no_line() -> ResultLine:
-    return ResultLine("")
-
-
-class Outcome(msgspec.Struct, gc=False):
-    """What an item's attempt in this job came to.
-
-    With `failure`, whether the item ends or goes out again is settled when it is
-    written, from what it has been through; `outcome` is then what holds if it ends.
-    """
-
-    item_id: int
-    outcome: AttemptOutcome
-    failure: Failure | None = None
-    error_code: str = ""
-    error_message: str = ""
-    read: ResultLine = msgspec.field(default_factory=_no_line)
-    cost_nanos: int = 0
-    price_version: str = ""
-    file_kind: FileKind | None = None
-    raw_line: str = ""
-    verdict: Verdict | None = None
 
 
 class Past(NamedTuple):
@@ -126,23 +66,56 @@ def write_outcomes(
     The caller's transaction holds the job. Safe to repeat: what was applied is not
     open.
     """
-    follow_ups, closed = _settle_failures(job, workload, outcomes, now)
+    unwanted = _cancelled_runs(job)
+    follow_ups, closed = _settle_failures(job, workload, outcomes, unwanted, now)
     closed |= close_open_items(
         job.pk, [o.item_id for o in outcomes if o.outcome not in BACK]
     )
     won = [outcome for outcome in outcomes if outcome.item_id in closed]
+    if unwanted:
+        _only_keep([o for o in won if closed[o.item_id].run_id in unwanted])
     follow_ups += store_outcomes(workload, won, closed)
-    _write_attempts(job, won, closed, now)
+    write_attempts(job, won, closed, now)
     move_tried_items(job, [outcome.item_id for outcome in won], now=now)
-    asked_for = _insert_follow_ups(job, follow_ups, closed, now)
-    _add_to_figures(job, won, closed, asked_for)
+    asked_for = insert_follow_ups(job, workload, follow_ups, closed, now=now)
+    add_to_figures(job, won, closed, asked_for)
     if asked_for or any(outcome.outcome in BACK for outcome in won):
         announce("bundle")
     return closed.keys()
 
 
+def _cancelled_runs(job: BatchJob) -> Collection[int]:
+    """Runs that were cancelled while a job went on for the sake of others.
+
+    What a job of one run alone had finished when it was cancelled is wanted all the
+    same; in a shared one most was executed after a person had said that it is not.
+    """
+    shares = JobShare.objects.filter(job=job)
+    cancelled = set(
+        shares.filter(run__cancelled_at__isnull=False).values_list("run_id", flat=True)
+    )
+    return cancelled if cancelled and shares.count() > 1 else ()
+
+
+def _only_keep(outcomes: Iterable[Outcome]) -> None:
+    """End items as cancelled, whatever they came to; answer and cost are kept."""
+    for outcome in outcomes:
+        if not outcome.error_code:
+            outcome.error_code = "cancelled"
+            outcome.error_message = (
+                "Its run was cancelled while it was in a job with other runs: the "
+                "answer is kept, and not applied."
+            )
+        outcome.outcome = AttemptOutcome.CANCELLED
+        outcome.failure = outcome.verdict = None
+
+
 def _settle_failures(
-    job: BatchJob, workload: Workload, outcomes: Sequence[Outcome], now: datetime
+    job: BatchJob,
+    workload: Workload,
+    outcomes: Sequence[Outcome],
+    unwanted: Collection[int],
+    now: datetime,
 ) -> tuple[list[FollowUp], dict[int, ClosedItem]]:
     """Settle what comes of each failure, and put back into the pool what goes again.
 
@@ -155,10 +128,14 @@ def _settle_failures(
     follow_ups: list[FollowUp] = []
     again: dict[int, ClosedItem] = {}
     rows = []
-    most_tries = config.get("BATCH_MAX_ATTEMPTS")
+    most_tries = _most_tries(job)
     for past in map(Past._make, here.values_list(*Past._fields)):
+        if past.run_id in unwanted:
+            continue
         outcome = failed[past.item_id]
-        follow_ups += _settle_failure(job, workload, outcome, past, most_tries)
+        follow_ups += _settle_failure(
+            job, workload, outcome, past, most_tries[past.run_id]
+        )
         if outcome.outcome not in BACK:
             continue
         is_retry = outcome.outcome == AttemptOutcome.RETRIED
@@ -174,12 +151,19 @@ def _settle_failures(
                 limit or past.output_limit,
                 limit,
                 past.tries + is_retry,
-                past.returns + (not is_retry),
+                past.returns + (not is_retry and not _is_recalled(job, outcome)),
             )
         )
     fields = ("job", "ready_at", "output_limit", "raised_limit", "tries", "returns")
     update_rows(OpenItem, fields, rows)
     return follow_ups, again
+
+
+def _most_tries(job: BatchJob) -> dict[int, int]:
+    """{run: how often each of its items may be tried}, the first time included."""
+    usual = config.get("BATCH_MAX_ATTEMPTS")
+    runs = Run.objects.filter(shares__job=job).values_list("pk", "max_attempts")
+    return {run_id: own or usual for run_id, own in runs}
 
 
 def _settle_failure(
@@ -194,7 +178,7 @@ def _settle_failure(
         return []  # what a person cancelled does not go out again by itself
     if failure in (Failure.NOT_EXECUTED, Failure.ACCOUNT):
         outcome.outcome = AttemptOutcome.RETURNED
-        if past.returns + 1 >= MOST_RETURNS:
+        if past.returns + 1 >= MOST_RETURNS and not _is_recalled(job, outcome):
             _give_up_returning(job, outcome)
         return []
     may_try = past.tries + 1 < most_tries
@@ -207,6 +191,11 @@ def _settle_failure(
     if failure is not Failure.PERMANENT and may_try:
         outcome.outcome = AttemptOutcome.RETRIED
     return []
+
+
+def _is_recalled(job: BatchJob, outcome: Outcome) -> bool:
+    """Whether a person called it back: that may be done as often as they like."""
+    return job.intent == Intent.RECALL and outcome.failure is Failure.NOT_EXECUTED
 
 
 def _give_up_returning(job: BatchJob, outcome: Outcome) -> None:
@@ -258,30 +247,17 @@ def store_outcomes(
     for outcome in applied:
         assert outcome.verdict  # noqa: S101  # what is applied was judged
         _place(outcome.verdict, closed[outcome.item_id])
-    return _store(workload, applied)
-
-
-def _store(workload: Workload, applied: Sequence[Outcome]) -> list[FollowUp]:
-    if not applied:
-        return []
-    try:
-        with transaction.atomic():
-            return workload.store([o.verdict for o in applied if o.verdict])
-    except (OperationalError, InterfaceError):
-        raise  # the database is away: nothing of the chunk is lost, it comes again
-    except Exception as err:
-        gone = err.gone if isinstance(err, SubjectGone) else {}
-        rest = [outcome for outcome in applied if outcome.item_id not in gone]
-        if len(rest) < len(applied):
-            for outcome in applied:
-                if outcome.item_id in gone:
-                    _fail_without_subject(outcome, gone[outcome.item_id])
-            return _store(workload, rest)
-        if len(applied) > 1:
-            half = len(applied) // 2
-            return _store(workload, applied[:half]) + _store(workload, applied[half:])
-        fail_with_bug(applied[0], workload, err)
-        return []
+    found = store_verdicts(
+        workload.store, [outcome.verdict for outcome in applied if outcome.verdict]
+    )
+    if found.bugs or found.gone:
+        by_item = {outcome.item_id: outcome for outcome in applied}
+        for item_id, err in found.bugs.items():
+            fail_with_bug(by_item[item_id], workload, err)
+        for item_id, subject in found.gone.items():
+            _fail_without_subject(by_item[item_id], subject)
+    tell_stored(workload, (outcome.verdict for outcome in applied))
+    return found.follow_ups
 
 
 def _fail_without_subject(outcome: Outcome, subject: str) -> None:
@@ -307,178 +283,38 @@ def fail_with_bug(outcome: Outcome, workload: Workload, err: Exception) -> None:
     outcome.outcome = AttemptOutcome.FAILED
     outcome.failure = None
     outcome.error_code = "apply_error"
-    outcome.error_message = (
-        f"The workload {workload.key} raised {err!r}. The answer is kept; "
-        "mend the workload and apply it again."
-    )
+    outcome.error_message = bug_in_words(workload, err)
     outcome.verdict = None
 
 
-def _by_kind(won: Sequence[Outcome]) -> dict[AttemptOutcome, list[Outcome]]:
-    applied: list[Outcome] = []
-    kinds = {APPLIED: applied}
-    for outcome in won:
-        if outcome.outcome is APPLIED:  # nearly all: they cost no lookup
-            applied.append(outcome)
-        else:
-            kinds.setdefault(outcome.outcome, []).append(outcome)
-    return kinds
-
-
-def _write_attempts(
-    job: BatchJob,
-    won: Sequence[Outcome],
-    closed: dict[int, ClosedItem],
-    now: datetime,
-) -> None:
-    rows: list[tuple[Any, ...]] = []
-    for kind, outcomes in _by_kind(won).items():
-        rows += _attempt_rows(job.pk, kind.value, outcomes, closed, now)
-    rows.sort(key=itemgetter(0))  # neighbours in the table's index
-    insert_rows(ItemAttempt, ATTEMPT_FIELDS, rows)
-
-
-def _attempt_rows(
-    job_id: int,
-    kind: str,
-    outcomes: list[Outcome],
-    closed: dict[int, ClosedItem],
-    now: datetime,
-) -> Iterator[tuple[Any, ...]]:
-    for o in outcomes:
-        read, item = o.read, closed[o.item_id]
-        yield (
-            o.item_id,
-            job_id,
-            kind,
-            o.error_code,
-            o.error_message,
-            read.http_status,
-            read.finish_reason[:32],
-            read.input_tokens,
-            read.cached_tokens,
-            read.output_tokens,
-            o.cost_nanos,
-            o.price_version,
-            item.prompt_version_id,
-            read.model[:100],
-            read.fingerprint[:100],
-            item.raised_limit,
-            o.file_kind,
-            read.number,
-            read.text or read.refusal,
-            o.raw_line,
-            now,
-        )
-
-
-def _insert_follow_ups(
-    job: BatchJob,
+def insert_follow_ups(
+    to: BatchJob | OpenItem,
+    workload: Workload,
     follow_ups: Sequence[FollowUp],
     closed: dict[int, ClosedItem],
+    *,
     now: datetime,
 ) -> Counter[int]:
-    """Write the items that answers asked for; counts them by run."""
+    """Write the items that answers asked for; counts them by run.
+
+    They go where `to` goes: to its provider, endpoint and model.
+    """
+    if not follow_ups:
+        return Counter()
     by_run: defaultdict[int, list[FollowUp]] = defaultdict(list)
-    for follow_up in not_under_way(job.workload, follow_ups):
+    for follow_up in not_under_way(
+        workload, follow_ups, lambda parent: closed[parent].run_id
+    ):
         by_run[closed[follow_up.parent_item_id].run_id].append(follow_up)
     for run in Run.objects.filter(pk__in=by_run):
-        by_prompt: defaultdict[int | None, list[FollowUp]] = defaultdict(list)
-        for follow_up in by_run[run.pk]:
-            prompt_id = closed[follow_up.parent_item_id].prompt_version_id
-            by_prompt[prompt_id].append(follow_up)
-        for prompt_id, asked in by_prompt.items():
-            new = [
-                NewItem(
-                    subject=follow_up.subject,
-                    target=Target(follow_up.target),
-                    request=follow_up.request,
-                    rendered=render(
-                        follow_up.request,
-                        provider=job.provider,
-                        endpoint=job.endpoint,
-                        model=job.model,
-                    ),
-                    parent_id=follow_up.parent_item_id,
-                )
-                for follow_up in asked
-            ]
-            destination = Destination(job.provider, job.endpoint, job.model, prompt_id)
-            insert_items(run, destination, new, now=now)
+        destination = Destination(to.provider, to.endpoint, to.model)
+        new = [
+            asked_for(
+                follow_up,
+                destination,
+                closed[follow_up.parent_item_id].prompt_version_id,
+            )
+            for follow_up in by_run[run.pk]
+        ]
+        insert_items(run, destination, new, now=now)
     return Counter({run_id: len(asked) for run_id, asked in by_run.items()})
-
-
-SHARE_COLUMN = {
-    AttemptOutcome.APPLIED: "complete",
-    AttemptOutcome.SPLIT: "complete",
-    AttemptOutcome.FAILED: "failed",
-    AttemptOutcome.RETURNED: "returned",
-    AttemptOutcome.RETRIED: "returned",
-    AttemptOutcome.CANCELLED: "cancelled",
-}
-
-
-def _add_to_figures(
-    job: BatchJob,
-    won: Sequence[Outcome],
-    closed: dict[int, ClosedItem],
-    asked_for: Counter[int],
-) -> None:
-    """Add to this job's shares, tallies and own counters; in key order."""
-    total: Counter[str] = Counter()
-    tallies = []
-    for run_id, outcomes in sorted(_by_run(won, closed).items()):
-        share: Counter[str] = Counter()
-        for (kind, code), some in sorted(_by_ending(outcomes).items()):
-            sums = _sums(some)
-            tallies.append((job.pk, run_id, kind.value, code, len(some), *sums))
-            share[SHARE_COLUMN[kind]] += len(some)
-            share.update(dict(zip(SUMMED_FIELDS, sums, strict=True)))
-        total += share
-        share["follow_ups"] = asked_for[run_id]
-        JobShare.objects.filter(job=job, run_id=run_id).update(
-            **{name: F(name) + n for name, n in share.items() if n}
-        )
-    add_to_rows(JobTally, TALLY_KEY, ("attempts", *SUMMED_FIELDS), tallies)
-    columns = {name: f"items_{name}" for name in SHARE_COLUMN.values()}
-    added = {
-        columns.get(name, name): F(columns.get(name, name)) + n
-        for name, n in total.items()
-    }
-    if added:
-        BatchJob.objects.filter(pk=job.pk).update(**added)
-
-
-def _by_run(
-    won: Sequence[Outcome], closed: dict[int, ClosedItem]
-) -> Mapping[int, Sequence[Outcome]]:
-    runs = {item.run_id for item in closed.values()}
-    if len(runs) == 1:  # most jobs are of one run
-        return dict.fromkeys(runs, won)
-    by_run: defaultdict[int, list[Outcome]] = defaultdict(list)
-    for outcome in won:
-        by_run[closed[outcome.item_id].run_id].append(outcome)
-    return by_run
-
-
-def _by_ending(
-    outcomes: Sequence[Outcome],
-) -> dict[tuple[AttemptOutcome, str], list[Outcome]]:
-    endings: dict[tuple[AttemptOutcome, str], list[Outcome]] = {}
-    for kind, some in _by_kind(outcomes).items():
-        if kind is APPLIED and some:
-            endings[kind, ""] = some
-            continue
-        for outcome in some:
-            endings.setdefault((kind, outcome.error_code), []).append(outcome)
-    return endings
-
-
-def _sums(outcomes: Sequence[Outcome]) -> tuple[int, int, int, int]:
-    """Of tokens and cost, in the order of SUMMED_FIELDS."""
-    return (
-        sum([o.read.input_tokens for o in outcomes]),
-        sum([o.read.cached_tokens for o in outcomes]),
-        sum([o.read.output_tokens for o in outcomes]),
-        sum([o.cost_nanos for o in outcomes]),
-    )

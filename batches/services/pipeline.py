@@ -24,13 +24,16 @@ from batches.services.ingestion import ingest_jobs
 from batches.services.polling import poll_jobs
 from batches.services.reconciliation import clean_up, files_left, reconcile_if_due
 from batches.services.submission import submit_jobs
-from batches.states import AT_PROVIDER, TO_SUBMIT, JobStatus
+from batches.services.webhooks import send_webhooks
+from batches.states import AT_PROVIDER, TO_SUBMIT, Intent, JobStatus
 
 log = logging.getLogger(__name__)
 
 # How long a pass that found nothing due sleeps before it looks again, at most.
 LONGEST_SLEEP_SECONDS = 5.0
 SHORTEST_SLEEP_SECONDS = 0.1
+# Nobody sits before a command for as long: what waits longer is left for another call.
+FAR_AWAY = timedelta(hours=1)
 
 
 @dataclass
@@ -43,6 +46,7 @@ class PassReport:
     moved: int = 0  # jobs
     ended: int = 0  # jobs
     cleaned: int = 0  # jobs
+    told: int = 0  # webhooks
     trouble: list[str] = field(default_factory=list)
 
     def add(self, other: "PassReport") -> None:
@@ -52,6 +56,7 @@ class PassReport:
         self.moved += other.moved
         self.ended += other.ended
         self.cleaned += other.cleaned
+        self.told += other.told
 
     @property
     def did_something(self) -> bool:
@@ -62,6 +67,7 @@ class PassReport:
             or self.moved
             or self.ended
             or self.cleaned
+            or self.told
         )
 
 
@@ -80,6 +86,7 @@ def process_once() -> PassReport:
         report.cleaned = _run(clean_up, report)
         _run(tell_of_unread, report)
         _run(look_after_abandoned, report)
+    report.told = _run(send_webhooks, report)
     return report
 
 
@@ -103,20 +110,26 @@ def is_idle() -> bool:
 
 
 def only_held_work_is_left() -> bool:
-    """Whether nothing gets further before a person resumes a run, or a hold ends.
+    """Whether nothing gets further soon, unless a person does something.
 
-    Something does where a run is to collect, a job is at the provider or back from it,
-    or a create is to be found again; holds are about none of these.
+    What is left is paused, on hold, or waits for money or a time that is far. Something
+    does get further where a run is to collect, a job is at the provider or back from
+    it, or a create is to be found again; holds are about none of these.
     """
     unsent = BatchJob.objects.filter(status__in=TO_SUBMIT, create_sent_at__isnull=True)
     on_their_way = BatchJob.objects.unfinished().exclude(pk__in=unsent)
     if Run.objects.to_collect().exists() or on_their_way.exists():
         return False
+    now = timezone.now()
+    is_far = Q(run__waiting_until__isnull=True) | Q(
+        run__waiting_until__gt=now + FAR_AWAY
+    )
+    in_pool = Q(job__isnull=True, run__paused_at__isnull=True)
     waiting = OpenItem.objects.filter(
-        Q(job__isnull=True, run__paused_at__isnull=True) | Q(job__in=unsent)
+        in_pool & ~(~Q(run__waiting_reason="") & is_far)
+        | Q(job__in=unsent.exclude(intent=Intent.PAUSE))
     )
     kinds = waiting.order_by().values("provider", "workload", "account").distinct()
-    now = timezone.now()
     holds = [hold for hold in active_holds() if not is_probe_due(hold, now)]
     is_held = all(any(hold.covers(**kind) for hold in holds) for kind in kinds)
     return is_held and OpenItem.objects.exists()

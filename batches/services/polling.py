@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from batches.errors import BatchError
+from batches.errors import BatchError, ProviderRests
 from batches.models import BatchJob, Event
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider, is_sandbox
 from batches.services.alerts import raise_alert
+from batches.services.breaker import calls_to, jittered
 from batches.services.deadlines import late_in_words, no_longer_late, tell_if_late
 from batches.services.events import record_event
 from batches.services.holds import (
@@ -25,10 +26,13 @@ from batches.services.installation import may_act
 from batches.services.leases import worked_on
 from batches.services.lifecycle import move_job, update_job
 from batches.services.settlement import JOB_WIDE_CODES, refuse_job
+from batches.services.token_queue import learn_accepted, learn_refusal
 from batches.signals import announce
 from batches.states import (
+    AT_PROVIDER,
     JOB_TRANSITIONS,
     PLAIN_JOB_STATUS,
+    STOPPED,
     EventKind,
     Intent,
     JobStatus,
@@ -57,7 +61,8 @@ ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
 # Refusals of a whole file for want of money: the account is in trouble, not the file.
 ACCOUNT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 # Refusals of a whole file that pass by themselves.
-PASSING_CODES = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
+QUEUE_IS_FULL = "token_limit_exceeded"
+PASSING_CODES = frozenset({QUEUE_IS_FULL, "rate_limit_exceeded"})
 LONGEST_WAIT_SECONDS = 3_600
 SANDBOX_LONGEST_WAIT_SECONDS = 30
 # After so many refusals of one job a person is told: it may never fit the queue.
@@ -80,7 +85,7 @@ def poll_time(job: BatchJob, now: datetime) -> datetime:
 def retry_time(job: BatchJob) -> datetime:
     """When to try again what a provider would not, or could not, do just now."""
     seconds = SANDBOX_RETRY_SECONDS if is_sandbox(job.provider) else RETRY_SECONDS
-    return timezone.now() + timedelta(seconds=seconds)
+    return timezone.now() + jittered(seconds)
 
 
 def growing_wait(job: BatchJob) -> timedelta:
@@ -107,7 +112,11 @@ def poll_jobs(*, now: datetime) -> int:
                 continue
             before = job.status
             try:
-                poll_job(job)
+                with calls_to(job.provider, now=now):
+                    poll_job(job)
+            except ProviderRests as rest:
+                wait_for_provider(job, rest)
+                trouble.append(rest)
             except ProviderError as err:
                 log.warning("[Batch Worker] Error checking job %d: %s", job.pk, err)
                 report_refusal(job.provider, err)
@@ -122,11 +131,18 @@ def poll_jobs(*, now: datetime) -> int:
     return moved
 
 
+def wait_for_provider(job: BatchJob, rest: ProviderRests) -> None:
+    """Put a job that we hold aside, wherever it stands, until its provider is asked
+    again."""
+    when = "next_poll_at" if job.status in AT_PROVIDER else "not_before"
+    update_job(job, waiting_reason=str(rest)[:500], **{when: rest.until})
+
+
 def poll_job(job: BatchJob) -> None:
     """Ask once for a job that we hold, and write down what was said."""
     if not job.provider_batch_id:
         return
-    if job.intent == Intent.CANCEL and job.status in CANCELLABLE and may_act():
+    if job.intent in STOPPED and job.status in CANCELLABLE and may_act():
         cancel_at_provider(job)
     batch = get_provider(job.provider).retrieve(job.provider_batch_id)
     now = timezone.now()
@@ -174,9 +190,13 @@ def _move_along(
     move_job(job, to, reason=f"provider: {told}", now=now, **mirrored)
     if was_validating and to != JobStatus.CANCELLING:
         note_accepted(job)
+        learn_accepted(job)
+    if to in (JobStatus.FINALIZING, JobStatus.COMPLETED):
+        announce("submit")  # there is room in the provider's queue
     if to == JobStatus.COMPLETED:
         no_longer_late(job)
         announce("ingest")
+        announce("bundle")
 
 
 def cancel_at_provider(job: BatchJob) -> None:
@@ -191,7 +211,9 @@ def cancel_at_provider(job: BatchJob) -> None:
     move_job(
         job,
         JobStatus.CANCELLING,
-        reason="cancelled by hand",
+        reason="recalled by hand"
+        if job.intent == Intent.RECALL
+        else "cancelled by hand",
         provider_status=batch.status,
     )
 
@@ -220,8 +242,7 @@ def _take_refusal(job: BatchJob, batch: "RemoteBatch") -> None:
         )
         _go_out_again(job, message, retry_time(job))
     elif codes & PASSING_CODES:
-        _tell_if_refused_often(job, message)
-        _go_out_again(job, message, timezone.now() + growing_wait(job))
+        _wait_for_load(job, message, is_queue_full=QUEUE_IS_FULL in codes)
     elif any(_lacks_file(error) for error in batch.errors):
         wait_for_file(job, message)
     else:
@@ -288,17 +309,26 @@ def _go_out_again(
     move_job(job, JobStatus.PENDING, reason=message, **changes)
 
 
-def _tell_if_refused_often(job: BatchJob, message: str) -> None:
-    if job.submission_number < REFUSALS_TOLD:
+def _wait_for_load(job: BatchJob, message: str, *, is_queue_full: bool) -> None:
+    """A refusal for load: as soon as there is room where that can be known, else after
+    waits that grow."""
+    if is_queue_full and learn_refusal(job, message):
+        _go_out_again(job, message, timezone.now())
+        announce("submit")
         return
-    raise_alert(
-        "refused_often",
-        f"Job {job.pk} was refused {job.submission_number} times and goes on trying: "
-        f"{message} Its own file counts {job.queued_tokens:,} tokens; if that alone is "
-        "above the limit, cancel the job and lower BATCH_MAX_REQUESTS.",
-        key=str(job.pk),
-        job=job,
-    )
+    if job.submission_number >= REFUSALS_TOLD:
+        raise_alert(
+            "refused_often",
+            f"Job {job.pk} was refused {job.submission_number} times and goes on "
+            f"trying: {message} Nothing else of this installation is queued there. "
+            f"Either others fill the queue, or one request alone is above its limit "
+            f"(this job has {job.items_total}, of {job.queued_tokens:,} tokens): then "
+            "cancel the job, and ask the provider for a higher limit.",
+            key=str(job.pk),
+            job=job,
+        )
+    wait = growing_wait(job)
+    _go_out_again(job, message, timezone.now() + jittered(wait.total_seconds()))
 
 
 def wait_for_file(job: BatchJob, message: str) -> None:

@@ -5,78 +5,55 @@ good; what changes is what is made of it: failed items become complete, complete
 are stored again where their workload knows how. What was paid is history, and stays.
 """
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.contrib.contenttypes.models import ContentType
 from django.db import (
     IntegrityError,
-    InterfaceError,
-    OperationalError,
-    models,
     transaction,
 )
-from django.db.models import Exists, F, Max, OuterRef, QuerySet
+from django.db.models import F, Max, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
+from batches.errors import NotPossible, SubjectGone
 from batches.models import (
     BatchItem,
     BatchJob,
-    ItemAttempt,
-    ItemRequest,
     JobShare,
     Run,
 )
-from batches.providers.registry import is_sandbox
-from batches.providers.result_lines import ResultLine, read_line
 from batches.services.events import audit, record_event
 from batches.services.items import (
     Destination,
     NewItem,
+    asked_for,
     insert_items,
     not_under_way,
 )
 from batches.services.lifecycle import move_items, refresh_run
-from batches.services.rendering import render
-from batches.services.steering import NotPossible
+from batches.services.stored_answers import (
+    Obstacle,
+    Trial,
+    fail_with_bug,
+    judge_again,
+    sort_out,
+)
+from batches.services.workload_calls import (
+    Store,
+    store_verdicts,
+    tell_stored,
+)
 from batches.signals import announce
-from batches.states import ITEM_OPEN, AttemptOutcome, EventKind, ItemStatus
+from batches.states import EventKind, ItemStatus
 from batches.workloads import (
-    Answer,
     FollowUp,
-    Target,
-    Verdict,
     Workload,
-    all_workloads,
 )
 
-log = logging.getLogger(__name__)
-
 PAGE = 1_000
-
-Store = Callable[[Sequence[Verdict]], list[FollowUp]]
-
-
-class Obstacle(models.TextChoices):
-    """Why an item is left as it is; the words follow a number: `3 cancelled`."""
-
-    UNDER_WAY = "under_way", _("under way: the answer to come decides")
-    CANCELLED = "cancelled", _("cancelled")
-    NOT_SENT = "not_sent", _("never sent, so without an answer")
-    JOB_UNFINISHED = "job_unfinished", _("in a job that is not finished yet")
-    NO_ANSWER = "no_answer", _("without a stored answer: the provider gave none")
-    SPLIT = "split", _("split: their parts hold the result")
-    NO_WORKLOAD = "no_workload", _("of a workload that is not installed")
-    STORED_ONCE = "stored_once", _("done, by a workload that stores only once")
-    NO_REQUEST = "no_request", _("without the request that judging needs")
-    SUBJECT_DELETED = "subject_deleted", _("about content that was deleted")
-    SUPERSEDED = "superseded", _("superseded by a later item about the same")
-    CHANGED = "changed", _("changed by another process meanwhile")
 
 
 @dataclass
@@ -155,7 +132,7 @@ def prospect(items: QuerySet[BatchItem]) -> Prospect:
     """What applying again would be about, without judging anything."""
     able, skipped = 0, Counter[Obstacle]()
     for page in _pages(items):
-        answers, obstacles = _sort_out(page)
+        answers, obstacles = sort_out(page)
         able += len(answers)
         skipped += Counter(obstacles.values())
     return Prospect(able, skipped)
@@ -204,231 +181,13 @@ def _pages(items: QuerySet[BatchItem]) -> Iterator[list[BatchItem]]:
         after = page[-1].pk
 
 
-# --- which answer, and why none -------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is looked up about the items of a page, to tell which can be judged."""
-
-    workloads: dict[str, Workload]
-    unfinished_jobs: set[int]
-    answered: dict[int, tuple[int, str]]  # {item: (its newest answer's attempt, how)}
-    requested: set[int]
-    deleted: set[int]
-    superseded: set[int]
-
-    def obstacle(self, item: BatchItem) -> Obstacle | None:
-        if item.status in ITEM_OPEN:
-            return Obstacle.UNDER_WAY
-        if item.status == ItemStatus.CANCELLED:
-            return Obstacle.CANCELLED
-        if item.job_id is None:
-            return Obstacle.NOT_SENT
-        if item.job_id in self.unfinished_jobs:  # its figures are its holder's alone
-            return Obstacle.JOB_UNFINISHED
-        if item.pk not in self.answered:
-            return Obstacle.NO_ANSWER
-        if self.answered[item.pk][1] == AttemptOutcome.SPLIT:
-            return Obstacle.SPLIT
-        if item.pk in self.deleted:
-            return Obstacle.SUBJECT_DELETED
-        if item.pk in self.superseded:
-            return Obstacle.SUPERSEDED
-        workload = self.workloads.get(item.workload)
-        if workload is None:
-            return Obstacle.NO_WORKLOAD
-        if item.status == ItemStatus.COMPLETE and not workload.can_store_again:
-            return Obstacle.STORED_ONCE
-        if workload.reads_request and item.pk not in self.requested:
-            return Obstacle.NO_REQUEST
-        return None
-
-
-def _sort_out(
-    items: Sequence[BatchItem],
-) -> tuple[dict[int, int], dict[int, Obstacle]]:
-    """{item: attempt whose answer is to be judged}, and {item: why there is none}."""
-    keys = [item.pk for item in items]
-    answers = ItemAttempt.objects.filter(item_id__in=keys).exclude(answer="")
-    jobs = BatchJob.objects.filter(pk__in={item.job_id for item in items})
-    requests = ItemRequest.objects.filter(pk__in=keys)
-    known = Known(
-        workloads=all_workloads(),
-        unfinished_jobs=set(jobs.unfinished().values_list("pk", flat=True)),
-        answered={
-            item_id: (pk, outcome)
-            for item_id, pk, outcome in answers.order_by("pk").values_list(
-                "item_id", "pk", "outcome"
-            )
-        },
-        requested=set(requests.values_list("pk", flat=True)),
-        deleted=_deleted(items),
-        superseded=_superseded(keys),
-    )
-    obstacles = {item.pk: why for item in items if (why := known.obstacle(item))}
-    able = [key for key in keys if key not in obstacles]
-    return {key: known.answered[key][0] for key in able}, obstacles
-
-
-def _deleted(items: Sequence[BatchItem]) -> set[int]:
-    """Those of these items whose subject is gone, or the model of their subjects."""
-    by_kind: defaultdict[int, list[BatchItem]] = defaultdict(list)
-    for item in items:
-        by_kind[item.content_type_id].append(item)
-    kinds = ContentType.objects.in_bulk(by_kind)
-    gone = set()
-    for kind, about in by_kind.items():
-        model = kinds[kind].model_class() if kind in kinds else None
-        there = set()
-        if model is not None:
-            rows = model._default_manager.filter(
-                pk__in={item.object_id for item in about}
-            )
-            there = {str(key) for key in rows.values_list("pk", flat=True)}
-        gone |= {item.pk for item in about if item.object_id not in there}
-    return gone
-
-
-def _superseded(keys: Sequence[int]) -> set[int]:
-    """Those of these items after which a later one about the same work was made.
-
-    A later one that failed has no result that an earlier answer could stand over.
-    """
-    later = BatchItem.objects.filter(
-        object_id=OuterRef("object_id"),
-        content_type=OuterRef("content_type"),
-        workload=OuterRef("workload"),
-        target=OuterRef("target"),
-        pk__gt=OuterRef("pk"),
-        status__in=(*ITEM_OPEN, ItemStatus.COMPLETE),
-    )
-    items = BatchItem.objects.filter(Exists(later), pk__in=keys)
-    return set(items.values_list("pk", flat=True))
-
-
-# --- judging --------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Trial:
-    """One item's stored answer judged anew; `error_code` where it cannot be used."""
-
-    item: BatchItem
-    verdict: Verdict | None = None
-    error_code: str = ""
-    error_message: str = ""
-
-
-def _try(
-    items: Sequence[BatchItem], attempts: dict[int, int]
-) -> list[tuple[Workload, list[Trial]]]:
-    """Judge the answers of these items, workload by workload."""
-    workloads = all_workloads()
-    by_workload: defaultdict[str, list[BatchItem]] = defaultdict(list)
-    for item in items:
-        if item.pk in attempts:
-            by_workload[item.workload].append(item)
-    tried = []
-    for key in sorted(by_workload):
-        trials = {item.pk: Trial(item) for item in by_workload[key]}
-        answers = _answers(workloads[key], by_workload[key], attempts)
-        _judge(workloads[key], answers, trials)
-        tried.append((workloads[key], list(trials.values())))
-    return tried
-
-
-def _answers(
-    workload: Workload, items: Sequence[BatchItem], attempts: dict[int, int]
-) -> list[Answer]:
-    """The answers as ingestion gave them to the workload."""
-    stored = ItemAttempt.objects.in_bulk([attempts[item.pk] for item in items])
-    requests: dict[int, ItemRequest] = {}
-    if workload.reads_request:
-        requests = ItemRequest.objects.in_bulk([item.pk for item in items])
-    answers = []
-    for item in items:
-        attempt = stored[attempts[item.pk]]
-        said = _as_it_came(attempt)
-        request = requests.get(item.pk)
-        answers.append(
-            Answer(
-                item_id=item.pk,
-                content_type_id=item.content_type_id,
-                object_id=item.object_id,
-                target=item.target,
-                provider=item.provider,
-                model=item.model,
-                is_sandbox=is_sandbox(item.provider),
-                text=said.text,
-                finish_reason=said.finish_reason,
-                refusal=said.refusal,
-                fingerprint=said.fingerprint,
-                prompt_version_id=attempt.prompt_version_id,
-                body=request.body if request else "",
-                context=request.context if request else "",
-            )
-        )
-    return answers
-
-
-def _as_it_came(attempt: ItemAttempt) -> ResultLine:
-    """What the provider's line said: by the line itself where it was kept.
-
-    It is not kept of an answer that was usable: that one was no refusal.
-    """
-    read = read_line(attempt.raw_line.encode()) if attempt.raw_line else None
-    if read is not None and not read.error_code:
-        return read
-    return ResultLine(
-        custom_id=str(attempt.item_id),
-        text=attempt.answer,
-        finish_reason=attempt.finish_reason,
-        fingerprint=attempt.system_fingerprint,
-    )
-
-
-def _judge(
-    workload: Workload, answers: Sequence[Answer], trials: dict[int, Trial]
-) -> None:
-    """Judge all at once; where that raises, one by one, and the culprit fails alone."""
-    try:
-        verdicts = workload.judge(answers)
-    except Exception as err:
-        if len(answers) == 1:
-            _fail_with_bug(trials[answers[0].item_id], workload, err)
-            return
-        for answer in answers:
-            _judge(workload, [answer], trials)
-        return
-    for verdict in verdicts:
-        trial = trials[verdict.answer.item_id]
-        trial.verdict = verdict
-        trial.error_code = verdict.error_code
-        trial.error_message = verdict.error_message
-
-
-def _fail_with_bug(trial: Trial, workload: Workload, err: Exception) -> None:
-    log.error(
-        "[Batch API] Failed to apply %s result of item %d: %r",
-        workload.key,
-        trial.item.pk,
-        err,
-    )
-    trial.error_code = "apply_error"
-    trial.error_message = (
-        f"The workload {workload.key} raised {err!r}. The answer is kept; "
-        "mend the workload and apply it again."
-    )
-
-
 # --- storing --------------------------------------------------------------------------
 
 
 def _foresee_page(page: Sequence[BatchItem]) -> Reapplied:
-    attempts, obstacles = _sort_out(page)
+    attempts, obstacles = sort_out(page)
     found = Reapplied(skipped=Counter(obstacles.values()))
-    for _workload, trials in _try(page, attempts):
+    for _workload, trials in judge_again(page, attempts):
         _count(trials, found)
     return found
 
@@ -453,14 +212,14 @@ def _reapply_page(page: Sequence[BatchItem], *, by: str) -> Reapplied:
 
 
 def _apply_page(page: Sequence[BatchItem], *, by: str) -> Reapplied:
-    attempts, obstacles = _sort_out(page)
+    attempts, obstacles = sort_out(page)
     if not attempts:
         return Reapplied(skipped=Counter(obstacles.values()))
-    tried = _try(page, attempts)
+    tried = judge_again(page, attempts)
     now = timezone.now()
     with transaction.atomic():
         locked = _lock_unchanged([item for item in page if item.pk in attempts])
-        able, late = _sort_out(locked)
+        able, late = sort_out(locked)
         found = Reapplied(
             skipped=Counter(obstacles.values())
             + Counter(late.values())
@@ -499,27 +258,22 @@ def _store_all(workload: Workload, trials: Sequence[Trial]) -> list[FollowUp]:
     usable = [trial for trial in trials if not trial.error_code]
     new = [t for t in usable if t.item.status == ItemStatus.FAILED]
     again = [t for t in usable if t.item.status == ItemStatus.COMPLETE]
-    return _store(workload, workload.store, new) + _store(
-        workload, workload.store_again, again
-    )
+    asked = _store(workload, workload.store, new)
+    tell_stored(workload, (t.verdict for t in new if not t.error_code))
+    return asked + _store(workload, workload.store_again, again)
 
 
 def _store(workload: Workload, store: Store, trials: Sequence[Trial]) -> list[FollowUp]:
     """Store results; a row that the workload cannot store fails alone."""
-    if not trials:
-        return []
-    try:
-        with transaction.atomic():
-            return store([trial.verdict for trial in trials if trial.verdict])
-    except (OperationalError, InterfaceError):
-        raise  # the database is away: the page comes again as a whole
-    except Exception as err:
-        if len(trials) == 1:
-            _fail_with_bug(trials[0], workload, err)
-            return []
-        half = len(trials) // 2
-        first = _store(workload, store, trials[:half])
-        return first + _store(workload, store, trials[half:])
+    found = store_verdicts(store, [t.verdict for t in trials if t.verdict])
+    by_item = {trial.item.pk: trial for trial in trials}
+    for item_id, err in found.bugs.items():
+        fail_with_bug(by_item[item_id], workload, err)
+    for item_id, subject in found.gone.items():
+        trial = by_item[item_id]
+        trial.error_code = SubjectGone.code
+        trial.error_message = f"{subject} was deleted. The answer is kept."
+    return found.follow_ups
 
 
 def _write(trials: Sequence[Trial], now: datetime) -> None:
@@ -539,6 +293,12 @@ def _write(trials: Sequence[Trial], now: datetime) -> None:
             codes[trial.error_code].append(trial.item.pk)
     for code, keys in codes.items():
         BatchItem.objects.filter(pk__in=keys).update(error_code=code)
+    unsent = Counter(item.run_id for item in mended if item.job_id is None)
+    for run_id, count in sorted(unsent.items()):
+        Run.objects.filter(pk=run_id).update(
+            unsent_failed=F("unsent_failed") - count,
+            unsent_complete=F("unsent_complete") + count,
+        )
     in_jobs = Counter((item.job_id, item.run_id) for item in mended if item.job_id)
     for (job_id, run_id), count in sorted(in_jobs.items()):
         JobShare.objects.filter(job_id=job_id, run_id=run_id).update(
@@ -573,9 +333,9 @@ def _insert_follow_ups(
     """
     parents = {trial.item.pk: trial.item for trial in trials}
     by_run: defaultdict[int, list[FollowUp]] = defaultdict(list)
-    for follow_up in _not_there(workload, follow_ups):
+    for follow_up in _not_there(workload, follow_ups, parents):
         by_run[parents[follow_up.parent_item_id].run_id].append(follow_up)
-    inserted: Counter[tuple[int, int]] = Counter()
+    inserted: Counter[tuple[int | None, int]] = Counter()
     for run in Run.objects.filter(pk__in=by_run, cancelled_at=None).order_by("pk"):
         by_destination: defaultdict[Destination, list[NewItem]] = defaultdict(list)
         for follow_up in by_run[run.pk]:
@@ -584,14 +344,21 @@ def _insert_follow_ups(
                 provider=parent.provider,
                 endpoint=parent.endpoint,
                 model=parent.model,
-                prompt_version_id=parent.prompt_version_id,
             )
-            by_destination[to].append(_new_item(follow_up, to))
-            if parent.job_id:
-                inserted[parent.job_id, run.pk] += 1
+            by_destination[to].append(
+                asked_for(follow_up, to, parent.prompt_version_id)
+            )
+            inserted[parent.job_id, run.pk] += 1
         for to, new in by_destination.items():
             insert_items(run, to, new, now=now)
-    for (job_id, run_id), count in sorted(inserted.items()):
+    for (job_id, run_id), count in sorted(
+        inserted.items(), key=lambda entry: (entry[0][0] or 0, entry[0][1])
+    ):
+        if job_id is None:
+            Run.objects.filter(pk=run_id).update(
+                unsent_follow_ups=F("unsent_follow_ups") + count
+            )
+            continue
         JobShare.objects.filter(job_id=job_id, run_id=run_id).update(
             follow_ups=F("follow_ups") + count
         )
@@ -600,25 +367,14 @@ def _insert_follow_ups(
     return inserted.total()
 
 
-def _new_item(follow_up: FollowUp, to: Destination) -> NewItem:
-    return NewItem(
-        subject=follow_up.subject,
-        target=Target(follow_up.target),
-        request=follow_up.request,
-        rendered=render(
-            follow_up.request,
-            provider=to.provider,
-            endpoint=to.endpoint,
-            model=to.model,
-        ),
-        parent_id=follow_up.parent_item_id,
-    )
-
-
-def _not_there(workload: Workload, follow_ups: Sequence[FollowUp]) -> list[FollowUp]:
+def _not_there(
+    workload: Workload,
+    follow_ups: Sequence[FollowUp],
+    parents: dict[int, BatchItem],
+) -> list[FollowUp]:
     """Those that their items have not asked for before, and that are not under way."""
-    parents = {follow_up.parent_item_id for follow_up in follow_ups}
-    asked = BatchItem.objects.filter(parent_id__in=parents)
+    asking = {follow_up.parent_item_id for follow_up in follow_ups}
+    asked = BatchItem.objects.filter(parent_id__in=asking)
     there = set(asked.values_list("parent_id", "target"))
     new = [f for f in follow_ups if (f.parent_item_id, f.target) not in there]
-    return not_under_way(workload.key, new)
+    return not_under_way(workload, new, lambda key: parents[key].run_id)

@@ -38,7 +38,7 @@ from batches.services.account import (
     unknown_to_us,
 )
 from batches.services.alerts import raise_alert
-from batches.services.bundling import take_bundling_lock
+from batches.services.bundling_lock import take_bundling_lock
 from batches.services.installation import (
     check_may_act,
     installation,

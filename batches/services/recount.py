@@ -23,8 +23,17 @@ from batches.models import (
     JobTally,
     OpenItem,
     Run,
+    TrackRecord,
 )
-from batches.states import ITEM_FINAL, ITEM_OPEN, ItemStatus
+from batches.services.actuals import UNPRICED
+from batches.states import (
+    ITEM_FINAL,
+    ITEM_OPEN,
+    JUDGED,
+    AttemptOutcome,
+    ItemStatus,
+)
+from batches.workloads import all_workloads
 
 SUMS = ("input_tokens", "cached_tokens", "output_tokens", "cost_nanos")
 ENDED = {
@@ -32,7 +41,7 @@ ENDED = {
     "failed": ItemStatus.FAILED,
     "cancelled": ItemStatus.CANCELLED,
 }
-SHARE_FIGURES = ("sent", *ENDED, "returned", "follow_ups", *SUMS)
+SHARE_FIGURES = ("sent", *ENDED, "flagged", "returned", "follow_ups", "unpriced", *SUMS)
 TALLY_KEY = ("job_id", "run_id", "outcome", "error_code")
 USAGE_KEY = (
     "hour",
@@ -44,6 +53,8 @@ USAGE_KEY = (
     "outcome",
     "error_code",
 )
+
+TRACK_KEY = ("workload", "model", "prompt_key", "trait")
 
 Figures = dict[Any, Counter[str]]
 
@@ -81,6 +92,9 @@ def recount(*, repair: bool) -> list[Difference]:
             *_recount_table(
                 HourlyUsage, _usage(), ("attempts", *SUMS), USAGE_KEY, repair
             ),
+            *_recount_table(
+                TrackRecord, _track_records(), ("judged",), TRACK_KEY, repair
+            ),
         ]
         differences += _item_differences()
     return differences
@@ -92,7 +106,13 @@ _JOB_FIGURES = (
     *(f"items_{name}" for name in ENDED),
     *SUMS,
 )
-_RUN_FIGURES = ("items_collected", *(f"unsent_{name}" for name in ENDED))
+_RUN_FIGURES = (
+    "items_collected",
+    *(f"unsent_{name}" for name in ENDED),
+    "unsent_follow_ups",
+    "reused",
+    "saved_nanos",
+)
 
 
 def _recount_table(
@@ -159,9 +179,18 @@ def _shares() -> Figures:
         sent.values_list("job_id", "item__run_id").annotate(**sums).order_by()
     ):
         figures[job, run].update(dict(zip(SUMS, totals, strict=True)))
+    unknown = sent.filter(UNPRICED, job__finished_at__isnull=False)
+    for job, run, count in _grouped(unknown, "job_id", "item__run_id"):
+        figures[job, run]["unpriced"] += count
     asked = BatchItem.objects.filter(parent__job__isnull=False)
     for job, run, count in _grouped(asked, "parent__job_id", "run_id"):
         figures[job, run]["follow_ups"] += count
+    for job, run, count in _grouped(
+        sent.filter(outcome=AttemptOutcome.APPLIED).exclude(checks_failed=""),
+        "job_id",
+        "item__run_id",
+    ):
+        figures[job, run]["flagged"] += count
     return figures
 
 
@@ -186,6 +215,30 @@ def _runs() -> Figures:
         for name, final in ENDED.items():
             if status == final:
                 figures[run][f"unsent_{name}"] += count
+    asked = BatchItem.objects.filter(parent__isnull=False, parent__job__isnull=True)
+    for run, count in _grouped(asked, "run_id"):
+        figures[run]["unsent_follow_ups"] += count
+    reused = ItemAttempt.objects.filter(outcome=AttemptOutcome.REUSED)
+    for run, saved, count in _grouped(
+        reused, "item__run_id", "reused_from__cost_nanos"
+    ):
+        figures[run]["reused"] += count
+        figures[run]["saved_nanos"] += count * (saved or 0)
+    return figures
+
+
+def _track_records() -> Figures:
+    figures: Figures = defaultdict(Counter)
+    judged = ItemAttempt.objects.filter(
+        outcome__in=JUDGED, job__finished_at__isnull=False
+    )
+    known = all_workloads()
+    for workload, model, prompt, target, count in _grouped(
+        judged, "item__workload", "item__model", "prompt_version_id", "item__target"
+    ):
+        if workload in known:
+            trait = known[workload].trait(target)
+            figures[workload, model, prompt or 0, trait]["judged"] += count
     return figures
 
 

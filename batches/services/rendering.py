@@ -8,12 +8,7 @@ import orjson
 
 from batches.errors import BatchError
 from batches.providers.pricing import Rate
-from batches.providers.tokens import (
-    PER_MESSAGE,
-    PER_REQUEST,
-    count_repeated,
-    count_tokens,
-)
+from batches.providers.tokens import EMBEDDINGS, count_request
 from batches.workloads import Request
 
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
@@ -42,7 +37,7 @@ def render(request: Request, *, provider: str, endpoint: str, model: str) -> Ren
     Raises BatchError for a request without a bound on its output: what it might cost
     could not be reserved.
     """
-    limit = output_limit(request.body)
+    limit = output_limit(endpoint, request.body)
     body = orjson.dumps({**request.body, "model": model}, option=orjson.OPT_SORT_KEYS)
     fingerprint = hashlib.sha256(
         b"\0".join((provider.encode(), endpoint.encode(), body))
@@ -50,33 +45,29 @@ def render(request: Request, *, provider: str, endpoint: str, model: str) -> Ren
     return Rendered(
         body=body.decode(),
         fingerprint=fingerprint.digest(),
-        input_tokens=input_tokens(model, request.body),
+        input_tokens=count_request(endpoint, model, request.body),
         output_limit=limit,
     )
 
 
-def output_limit(body: dict[str, Any]) -> int:
-    """A request's own bound on its output, in tokens; BatchError where it has none."""
+def output_limit(endpoint: str, body: dict[str, Any]) -> int:
+    """A request's own bound on its output, in tokens; BatchError where it has none.
+
+    An embedding has no output that is paid for.
+    """
+    if endpoint == EMBEDDINGS:
+        return 0
     limits = [body[name] for name in OUTPUT_LIMITS if name in body]
-    if len(limits) != 1 or not isinstance(limits[0], int) or limits[0] < 1:
+    if len(limits) != 1 or type(limits[0]) is not int or limits[0] < 1:
         raise BatchError(
             f"A request must bound its output with one of {', '.join(OUTPUT_LIMITS)}; "
             "without it its cost cannot be reserved."
         )
+    if body.get("n", 1) != 1:
+        raise BatchError(
+            f"A request asks for one answer, but n is {body['n']!r}. Send one for each."
+        )
     return limits[0]
-
-
-def input_tokens(model: str, body: dict[str, Any]) -> int:
-    """The prompt's tokens, counted offline, with what the chat format adds."""
-    messages = body.get("messages", [])
-    counted = PER_REQUEST + PER_MESSAGE * len(messages)
-    for message in messages:
-        count = count_repeated if message["role"] == "system" else count_tokens
-        counted += count(model, message["content"])
-    if "response_format" in body:
-        schema = orjson.dumps(body["response_format"]).decode()
-        counted += count_repeated(model, schema)
-    return counted
 
 
 def worst_case_nanos(rate: Rate, *, input_tokens: int, output_limit: int) -> int:

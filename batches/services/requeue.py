@@ -10,21 +10,19 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from batches.errors import NotPossible
 from batches.models import BatchItem, BatchJob, JobShare, OpenItem, Run
-from batches.providers.pricing import batch_rate
+from batches.providers.tokens import count_request
 from batches.services.bulk import insert_rows
+from batches.services.effects import Effect
 from batches.services.events import audit, record_event
 from batches.services.items import OPEN_FIELDS
 from batches.services.lifecycle import move_items, refresh_run
-from batches.services.rendering import (
-    LINE_BYTES,
-    input_tokens,
-    output_limit,
-    worst_case_nanos,
-)
-from batches.services.steering import Effect, NotPossible
+from batches.services.prospects import Prospect, Request, prospect_of_requests
+from batches.services.rendering import LINE_BYTES, output_limit
 from batches.signals import announce
 from batches.states import EventKind, ItemStatus
+from batches.workloads import get_workload
 
 PAGE = 1_000
 # Above this the price of the others is that of the first ones, on average.
@@ -34,7 +32,8 @@ PRICED = 2_000
 @dataclass(frozen=True)
 class Requeued:
     """`requeued` go out again; `skipped` cannot: nothing was ever sent of them (their
-    subject must be mended), or the same work is under way already."""
+    subject must be mended), the same work is under way or was done since, or their run
+    is still being cancelled."""
 
     requeued: int
     skipped: int
@@ -77,7 +76,8 @@ def _requeue_some(items: QuerySet[BatchItem], name: str, *, by: str) -> Requeued
     if not found.requeued:
         raise NotPossible(
             f"{name} has no failed item that can go out again: nothing was sent of "
-            "those there are, the same work is under way, or their job is not finished."
+            "those there are, the same work is under way or was done since, their run "
+            "is being cancelled, or their job is not finished."
             if found.skipped
             else f"{name} has no failed items."
         )
@@ -86,21 +86,32 @@ def _requeue_some(items: QuerySet[BatchItem], name: str, *, by: str) -> Requeued
 
 def requeue_effect(items: QuerySet[BatchItem]) -> Effect:
     """How many failed items would go out again, and the most that they may cost."""
+    found = requeue_prospect(items)
+    return Effect(found.items, found.costs.worst, found.costs.input_tokens)
+
+
+def requeue_prospect(items: QuerySet[BatchItem]) -> Prospect:
+    """What failed items would come to that go out again. Nothing is reused: who asks
+    again by hand wants another answer."""
     able = _able(items)
     count = able.count()
-    now = timezone.now()
-    nanos = priced = 0
-    for item in able.select_related("request").order_by("pk")[:PRICED]:
-        body = orjson.loads(item.request.body)
-        nanos += worst_case_nanos(
-            batch_rate(item.model, now),
-            input_tokens=input_tokens(item.model, body),
-            output_limit=output_limit(body),
-        )
-        priced += 1
-    if count > priced:
-        nanos = -(-nanos * count // priced)  # rounded up, as a reservation is
-    return Effect(count, nanos)
+    some = able.select_related("request").order_by("pk")[:PRICED]
+    found = prospect_of_requests(_as_request(item) for item in some)
+    if count <= PRICED:
+        return found
+    return found.scaled(count, PRICED)
+
+
+def _as_request(item: BatchItem) -> Request:
+    body = orjson.loads(item.request.body)
+    return Request(
+        item.workload,
+        item.provider,
+        item.model,
+        item.target,
+        input_tokens=count_request(item.endpoint, item.model, body),
+        output_limit=output_limit(item.endpoint, body),
+    )
 
 
 def _able(items: QuerySet[BatchItem]) -> QuerySet[BatchItem]:
@@ -110,10 +121,20 @@ def _able(items: QuerySet[BatchItem]) -> QuerySet[BatchItem]:
         target=OuterRef("target"),
         workload=OuterRef("workload"),
         content_type=OuterRef("content_type"),
+    ).filter(Q(scope="") | Q(run=OuterRef("run")))
+    done_since = BatchItem.objects.filter(
+        object_id=OuterRef("object_id"),
+        target=OuterRef("target"),
+        workload=OuterRef("workload"),
+        content_type=OuterRef("content_type"),
+        status=ItemStatus.COMPLETE,
+        pk__gt=OuterRef("pk"),
     )
     return (
         items.filter(status=ItemStatus.FAILED)
-        .filter(~Exists(under_way), request__isnull=False)
+        .filter(~Exists(under_way), ~Exists(done_since), request__isnull=False)
+        # A run that is being cancelled ends first: what it has in flight stays ended.
+        .filter(Q(run__cancelled_at__isnull=True) | Q(run__finished_at__isnull=False))
         # What a job under way counts is its holder's alone.
         .filter(Q(job__isnull=True) | Q(job__finished_at__isnull=False))
     )
@@ -142,7 +163,9 @@ def _requeue_page(keys: list[int], now: datetime) -> int:
         )
         _take_up_again({item.run_id for item in items}, now)
         for run_id, count in sorted(Counter(item.run_id for item in items).items()):
-            record_event(EventKind.RUN_RETRY, now=now, run=run_id, items=count)
+            # Locked, so that a run's events are committed in the order of their ids.
+            run = Run.objects.select_for_update(no_key=True).get(pk=run_id)
+            record_event(EventKind.RUN_RETRY, now=now, run=run, items=count)
             refresh_run(run_id, now=now)
         if items:
             announce("bundle")
@@ -150,19 +173,26 @@ def _requeue_page(keys: list[int], now: datetime) -> int:
 
 
 def _take_up_again(run_ids: set[int], now: datetime) -> None:
-    """Runs that were cancelled go on with what is sent again, and collect no more."""
-    Run.objects.filter(pk__in=run_ids, cancelled_at__isnull=False).update(
-        cancelled_at=None, collected_at=Coalesce(F("collected_at"), now)
-    )
+    """Runs that were cancelled go on with what is sent again, and collect no more.
+
+    One that was cancelled just now, and has not ended, stays so: bundling ends these.
+    """
+    Run.objects.filter(
+        pk__in=run_ids, cancelled_at__isnull=False, finished_at__isnull=False
+    ).update(cancelled_at=None, collected_at=Coalesce(F("collected_at"), now))
 
 
 def _one_of_each_work(items: list[BatchItem]) -> list[BatchItem]:
     """The latest of items about the same work: two runs may have failed at it."""
     latest = {
-        (item.workload, item.content_type_id, item.object_id, item.target): item
+        (*_work(item), get_workload(item.workload).scope(item.run_id)): item
         for item in items
     }
     return sorted(latest.values(), key=lambda item: item.pk)
+
+
+def _work(item: BatchItem) -> tuple[str, int, str, str]:
+    return item.workload, item.content_type_id, item.object_id, item.target
 
 
 def _open_row(item: BatchItem, now: datetime) -> tuple[object, ...]:
@@ -180,16 +210,17 @@ def _open_row(item: BatchItem, now: datetime) -> tuple[object, ...]:
         item.content_type_id,
         item.object_id,
         item.target,
-        "",
+        get_workload(item.workload).scope(item.run_id),
         bytes(item.fingerprint),
-        input_tokens(item.model, body),
-        output_limit(body),
+        count_request(item.endpoint, item.model, body),
+        output_limit(item.endpoint, body),
         len(item.request.body.encode()) + LINE_BYTES,
         now,
         item.prompt_version_id,
         0,
         0,
         None,
+        False,  # who asks again by hand wants another answer
     )
 
 

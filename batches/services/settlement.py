@@ -14,12 +14,18 @@ from batches.models import (
     BatchJob,
     HourlyUsage,
     ItemAttempt,
+    JobShare,
     JobTally,
     OpenItem,
     Run,
 )
+from batches.services.actuals import account_for
+from batches.services.attempts import Outcome
+from batches.services.canary import count_judged, watch_job
+from batches.services.estimates import learn_lengths
 from batches.services.events import record_event
 from batches.services.failures import Failure
+from batches.services.job_sizes import learn_size
 from batches.services.lifecycle import (
     move_items,
     move_job,
@@ -27,8 +33,9 @@ from batches.services.lifecycle import (
     run_figures,
     update_job,
 )
-from batches.services.outcomes import Outcome, write_outcomes
+from batches.services.outcomes import write_outcomes
 from batches.services.spool import remove_job_dir
+from batches.services.token_queue import learn_count
 from batches.signals import announce
 from batches.states import AttemptOutcome, EventKind, Intent, ItemStatus, JobStatus
 from batches.workloads import get_workload
@@ -36,6 +43,7 @@ from batches.workloads import get_workload
 log = logging.getLogger(__name__)
 
 PAGE = 5_000
+LEARNED_FROM = ["items_complete", "items_failed", "input_tokens"]
 ABANDONED = "abandoned"  # an item's error code; never retried without a person
 # Validation codes that condemn every line alike, whichever line they name.
 JOB_WIDE_CODES = frozenset(
@@ -54,7 +62,14 @@ def end_job(job: BatchJob, to: JobStatus, *, reason: str, now: datetime) -> None
     with transaction.atomic():
         move_job(job, to, reason=reason, now=now, waiting_reason="", next_poll_at=None)
         _add_usage(job, now)
-        for run in Run.objects.filter(shares__job=job).order_by("pk"):
+        learn_lengths(job)
+        account_for(job, now=now)
+        count_judged(job)
+        shares = JobShare.objects.filter(job=job)
+        runs = Run.objects.filter(pk__in=shares.values("run")).order_by("pk")
+        # Locked before their events are written: whoever follows a run reads on from
+        # the last id, and would miss a smaller one that is committed later.
+        for run in runs.select_for_update(no_key=True):
             figures = run_figures(run)
             record_event(
                 EventKind.RUN_PROGRESS,
@@ -65,7 +80,12 @@ def end_job(job: BatchJob, to: JobStatus, *, reason: str, now: datetime) -> None
                 items=figures.items,
             )
             refresh_run(run.pk, now=now)
+        job.refresh_from_db(fields=LEARNED_FROM)
+        learn_size(job, now=now)
+        learn_count(job)
+        watch_job(job, now=now)
         announce("clean")
+        announce("bundle")  # a slot is free
     remove_job_dir(job)
 
 
@@ -156,19 +176,18 @@ def abandon(job: BatchJob, *, by: str) -> None:
         end_job(job, JobStatus.FAILED, reason=f"abandoned by {by}", now=now)
 
 
-def cancel_unsent(job: BatchJob) -> None:
-    """End a job that was never sent, with its items."""
+def end_unsent(job: BatchJob) -> None:
+    """End a job that was never sent: with its items, or, if recalled, without them."""
     ending = Ending(
         "cancelled", "Cancelled before it was sent.", AttemptOutcome.CANCELLED
     )
+    reason = "cancelled before sending"
+    if job.intent == Intent.RECALL:
+        ending = _not_executed(job, "recalled", "Taken back before it was sent.")
+        reason = "taken back before sending"
     with transaction.atomic():
         _settle(job, lambda _: ending)
-        end_job(
-            job,
-            JobStatus.CANCELLED,
-            reason="cancelled before sending",
-            now=timezone.now(),
-        )
+        end_job(job, JobStatus.CANCELLED, reason=reason, now=timezone.now())
 
 
 def cancel_waiting(run: Run, *, now: datetime) -> int:

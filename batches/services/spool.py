@@ -20,7 +20,7 @@ from batches.models import BatchJob, ItemRequest, OpenItem
 from batches.services.rendering import OUTPUT_LIMITS
 
 KEYS = 10_000  # of open items, listed in one query
-PIECE_BYTES = 2 * 1024 * 1024  # of requests, held in memory at once
+PIECE_BYTES = 1024 * 1024  # of requests, held in memory at once
 
 
 def job_dir(job: BatchJob) -> Path:
@@ -45,7 +45,7 @@ def write_input_file(job: BatchJob, *, on_block: Callable[[], None]) -> Path:
 
     The stored body goes in as it is; it was rendered once, canonically. Only where an
     item is to be sent with a raised output limit is its body written anew. Flat memory:
-    2 MB of requests at a time, or one that is larger; `on_block` is called before each
+    1 MB of requests at a time, or one that is larger; `on_block` is called before each
     and may raise to stop, which leaves nothing behind.
     """
     remove_parts(job)

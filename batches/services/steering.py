@@ -1,49 +1,45 @@
-"""Steering by hand: pause, resume, reorder and cancel, each with its effect first.
+"""Steering by hand: pause, recall, resume, reorder and cancel runs and jobs.
 
-Whoever steers is named, and every act is in the audit log. An effect is what an act
-would do, in items and dollars, for the question before it.
+Whoever steers is named, and every act is in the audit log. What is wanted of a job is
+written down first (its intent), in the transaction that marks its run; then what can be
+done at once is done, and what cannot, for want of an answer or because another process
+has the job, is done by whoever sends or polls it next.
+
+To pause is to hold what is not sent: jobs that were never sent end, and their items go
+back to the pool. To recall is to have batches cancelled at the provider too: what was
+finished there is applied, the rest goes back. Neither uses up an attempt.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
-from operator import or_
-from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
-from batches.errors import BatchError, UnknownPrice
-from batches.models import (
-    BatchJob,
-    Hold,
-    JobShare,
-    OpenItem,
-    Run,
-)
+from batches.errors import BatchError, NotPossible
+from batches.models import BatchJob, OpenItem, Run
 from batches.providers.errors import ProviderError
-from batches.providers.pricing import batch_rate
-from batches.services.bundling import take_bundling_lock
+from batches.querysets import BatchJobQuerySet, RunQuerySet
+from batches.services.bundling_lock import take_bundling_lock
+from batches.services.by_hand import work_on
+from batches.services.canary import release_brake
 from batches.services.deadlines import first_look, is_late, no_longer_late
 from batches.services.events import audit
-from batches.services.holds import held_until, hold_on_job, lift_hold, raise_hold
 from batches.services.ingestion import ingest_job
 from batches.services.leases import held
 from batches.services.lifecycle import refresh_run, update_job
 from batches.services.polling import poll_job
-from batches.services.rendering import worst_case_nanos
-from batches.services.settlement import abandon, cancel_unsent, cancel_waiting
-from batches.services.submission import submit_job
+from batches.services.settlement import abandon, cancel_waiting, end_unsent
+from batches.services.submission import PAUSED
 from batches.signals import announce
 from batches.states import (
     AT_PROVIDER,
     JOB_FINAL,
     RUN_FINAL,
+    STOPPED,
     TO_SUBMIT,
-    HoldScope,
     Intent,
     JobStatus,
     Priority,
@@ -51,54 +47,66 @@ from batches.states import (
 
 log = logging.getLogger(__name__)
 
-PAGE = 5_000
-BY_HAND = "by_hand"  # the code of a hold that a person raised
 # The provider takes up to 10 minutes; before this a batch being cancelled is not lost.
 CANCELLING_TAKES = timedelta(minutes=30)
 
-Row = TypeVar("Row", Run, BatchJob)
-
-
-class NotPossible(BatchError):
-    """What is asked for cannot be done to this row as it is now."""
-
-    code = "conflict"
-
 
 @dataclass(frozen=True)
-class Effect:
-    """What an act would change: items, and the most they may cost or have cost."""
+class Wish:
+    """What is wanted of a job; `if_unsent`: only as long as it was not sent."""
 
-    items: int
-    nanos: int
+    job: BatchJob
+    intent: Intent
+    if_unsent: bool = False
 
 
 # --- runs -----------------------------------------------------------------------------
-
-
-def waiting_effect(*runs: Run) -> Effect:
-    """What pausing, resuming or reordering runs is about: their items in no job."""
-    return _sum_of(
-        _worst_case(OpenItem.objects.filter(run__in=page, job__isnull=True))
-        for page in _pages(runs)
-    )
 
 
 def possible_for_run(run: Run, *, failed: int) -> frozenset[str]:
     """Which acts a run as it is now would not refuse; `failed` are its failed items."""
     acts = set()
     if run.status not in RUN_FINAL:
-        acts |= {"resume" if run.paused_at else "pause", "cancel", "set_priority"}
-    if failed:
+        acts.add("cancel")
+        if run.cancelled_at is None:
+            acts |= {"resume" if run.paused_at else "pause", "recall", "set_priority"}
+    if failed and (run.cancelled_at is None or run.status in RUN_FINAL):
         acts.add("retry")
     return frozenset(acts)
 
 
 def pause_run(run: Run, *, by: str) -> Run:
-    """Hold what is not in a job yet; what was sent goes on. Raises NotPossible."""
-    _check_unfinished(run)
-    if run.paused_at is None:
+    """Hold what is not sent of a run; what was sent goes on.
+
+    Jobs that were never sent end, and what other runs had in them goes out in the next.
+    Raises NotPossible.
+    """
+    with transaction.atomic():
+        _take_in_hand(run)
+        _check_unfinished(run)
+        if run.paused_at is not None:
+            return run
+        noted = _note(_take_back(_unfinished_jobs(run)))
         _mark_run(run, "pause", by=by, paused_at=timezone.now())
+    _see_to(noted)
+    return run
+
+
+def recall_run(run: Run, *, by: str) -> Run:
+    """Pause a run, and call back what is at the provider in jobs that are its alone.
+
+    What was finished there is applied, and what is in jobs shared with other runs goes
+    on. Raises NotPossible, and ProviderError when a batch could not be cancelled there:
+    polling tries again.
+    """
+    with transaction.atomic():
+        _take_in_hand(run)
+        _check_unfinished(run)
+        jobs = _unfinished_jobs(run)
+        alone = [Wish(j, Intent.RECALL) for j in jobs if not _others_need(j, run)]
+        noted = _note([*_take_back(jobs), *alone])
+        _mark_run(run, "recall", by=by, paused_at=run.paused_at or timezone.now())
+    _see_to(noted)
     return run
 
 
@@ -106,7 +114,9 @@ def resume_run(run: Run, *, by: str) -> Run:
     """Let a paused run's items go. Raises NotPossible for one that is finished."""
     _check_unfinished(run)
     if run.paused_at is not None:
-        _mark_run(run, "resume", by=by, paused_at=None)
+        with transaction.atomic():
+            _mark_run(run, "resume", by=by, paused_at=None)
+            release_brake(run, by=by)
         announce("collect")
         announce("bundle")
     return run
@@ -121,55 +131,115 @@ def set_priority(run: Run, priority: Priority, *, by: str) -> Run:
     return run
 
 
-def cancel_effect(*runs: Run) -> Effect:
-    """What cancelling runs would end: all of their open items."""
-    return _sum_of(
-        _worst_case(OpenItem.objects.filter(run__in=page)) for page in _pages(runs)
-    )
-
-
 def cancel_run(run: Run, *, by: str) -> Run:
-    """End a run: what waits is cancelled, and the jobs that are its alone.
+    """End a run: what is not sent is cancelled, and jobs that no other run needs.
 
-    Items in a job shared with other runs go on and are applied, and so are results
-    that are being read; what comes back of them, or asks for more, does not go out but
+    What such a job has finished by then is applied, and so are results that are being
+    read. A job that other runs need goes on: this run's answers in it are kept with
+    their cost, and not applied. What comes back, or asks for more, does not go out but
     ends at the next bundling. Raises NotPossible for a run that is finished, and
     ProviderError when a batch could not be cancelled there: what is wanted of each job
     is written down first, and polling tries again.
     """
-    _check_unfinished(run)
     now = timezone.now()
     with transaction.atomic():
-        take_bundling_lock()
-        _mark_run(run, "cancel", by=by, cancelled_at=now)
+        _take_in_hand(run)
+        _check_open(run)
+        jobs = _unfinished_jobs(run)
+        alone = [Wish(j, Intent.CANCEL) for j in jobs if not _others_need(j, run)]
+        shared = [job for job in jobs if _others_need(job, run)]
+        noted = _note([*alone, *_take_back(shared)])
+        _mark_run(run, "cancel", by=by, cancelled_at=run.cancelled_at or now)
+        release_brake(run, by=by)
         cancel_waiting(run, now=now)
-        jobs = [
-            job
-            for job in BatchJob.objects.unfinished().filter(shares__run=run)
-            if job.status != JobStatus.COMPLETED
-            and not job.shares.exclude(run=run).exists()
-        ]
-        for job in jobs:
-            _want_cancelled(job, by=by)
         refresh_run(run.pk, now=now)
-    trouble: ProviderError | None = None
-    for job in jobs:
-        try:
-            _cancel_now(job)
-        except ProviderError as err:
-            trouble = err
-    refresh_run(run.pk, now=timezone.now())
-    if trouble:
-        raise trouble
+    try:
+        _see_to(noted)
+    finally:
+        refresh_run(run.pk, now=timezone.now())
     run.refresh_from_db()
     return run
 
 
-def _check_unfinished(run: Run) -> None:
+def _take_in_hand(run: Run) -> None:
+    """Keep everybody from making jobs of a run, and look how it is now."""
+    take_bundling_lock()
+    run.refresh_from_db(fields=["status", "paused_at", "cancelled_at"])
+
+
+def _unfinished_jobs(*runs: Run) -> list[BatchJob]:
+    """Jobs of runs that have not ended at their provider, in key order."""
+    jobs = BatchJob.objects.unfinished().exclude(status=JobStatus.COMPLETED)
+    return list(jobs.filter(shares__run__in=runs).distinct().order_by("pk"))
+
+
+def _others_need(job: BatchJob, run: Run) -> bool:
+    """Whether a run that was not cancelled has a share in it, beside this one."""
+    others = job.shares.exclude(run=run)
+    return others.filter(run__cancelled_at__isnull=True).exists()
+
+
+def _take_back(jobs: Iterable[BatchJob]) -> list[Wish]:
+    return [Wish(job, Intent.RECALL, if_unsent=True) for job in jobs]
+
+
+def _note(wishes: Iterable[Wish]) -> list[BatchJob]:
+    """Write down what is wanted of jobs; returns those that it was still time for.
+
+    Jobs come before runs, each in key order, wherever both are written in one
+    transaction: so nothing deadlocks. What was cancelled stays cancelled.
+    """
+    noted = {}
+    for wish in sorted(wishes, key=lambda wish: wish.job.pk):
+        jobs = BatchJob.objects.unfinished().exclude(status=JobStatus.COMPLETED)
+        jobs = jobs.filter(pk=wish.job.pk)
+        if wish.intent != Intent.CANCEL:
+            jobs = jobs.exclude(intent=Intent.CANCEL)
+        if wish.if_unsent:
+            jobs = jobs.filter(create_sent_at__isnull=True)
+        if jobs.update(intent=wish.intent):
+            noted[wish.job.pk] = wish.job
+    return list(noted.values())
+
+
+def _see_to(jobs: Iterable[BatchJob]) -> None:
+    """Do at once what can be done for jobs that something is wanted of.
+
+    One job's trouble does not keep the others; the last is raised.
+    """
+    trouble: BatchError | None = None
+    for job in jobs:
+        try:
+            work_on(job, _heed)
+        except BatchError as err:
+            trouble = err
+    announce("submit")  # whoever sends sees to what we could not get
+    if trouble:
+        raise trouble
+
+
+def _heed(job: BatchJob) -> None:
+    """Do what can be done at once for a job that is to be stopped; we hold it."""
+    if job.intent in STOPPED and job.status in TO_SUBMIT and job.create_sent_at is None:
+        end_unsent(job)
+    elif job.status in AT_PROVIDER:
+        poll_job(job)  # which tells the provider first
+
+
+def _check_open(run: Run) -> None:
     if run.status in RUN_FINAL:
         raise NotPossible(
             f"Run {run.pk} is finished ({run.get_status_display()}); "
             "start a new one for more work."
+        )
+
+
+def _check_unfinished(run: Run) -> None:
+    _check_open(run)
+    if run.cancelled_at is not None:
+        raise NotPossible(
+            f"Run {run.pk} was cancelled, which is for good; what it still has at the "
+            "provider is settled when that answers."
         )
 
 
@@ -186,18 +256,15 @@ def _mark_run(run: Run, action: str, *, by: str, **changes: object) -> None:
 # --- jobs -----------------------------------------------------------------------------
 
 
-def job_effect(*jobs: BatchJob) -> Effect:
-    """What an act on jobs is about: their items that have no answer yet."""
-    return _sum_of(
-        _worst_case(OpenItem.objects.filter(job__in=page)) for page in _pages(jobs)
-    )
-
-
 def possible_for_job(job: BatchJob) -> frozenset[str]:
     """Which acts a job as it is now would not refuse, by the names of the audit log."""
     acts = set()
-    if job.status in TO_SUBMIT:
+    if job.status in TO_SUBMIT and job.intent != Intent.PAUSE:
         acts.add("submit")
+    if job.status in TO_SUBMIT and job.create_sent_at is None and not job.intent:
+        acts.add("pause")
+    if job.intent == Intent.PAUSE or _paused_with(job).exists():
+        acts.add("resume")
     if job.status in AT_PROVIDER:
         acts.add("check_status")
     if is_late(job, timezone.now()):
@@ -205,10 +272,88 @@ def possible_for_job(job: BatchJob) -> frozenset[str]:
     if job.status == JobStatus.COMPLETED:
         acts.add("process_results")
     elif job.status not in JOB_FINAL:
-        acts.add("cancel")
+        acts |= {"cancel"} if job.intent == Intent.CANCEL else {"cancel", "recall"}
     if job.items_failed and job.status in JOB_FINAL:
         acts.add("retry")
     return frozenset(acts)
+
+
+def pause_job(job: BatchJob, *, by: str) -> BatchJob:
+    """Keep a job from being sent. Raises NotPossible where it may be sent already."""
+    with transaction.atomic():
+        unsent = BatchJob.objects.filter(
+            pk=job.pk, status__in=TO_SUBMIT, create_sent_at__isnull=True
+        )
+        if not unsent.exclude(intent__in=STOPPED).update(
+            intent=Intent.PAUSE, waiting_reason=PAUSED
+        ):
+            raise NotPossible(
+                f"Job {job.pk} cannot be paused: {_how_it_is(job)}. What was sent can "
+                "be recalled; what is finished cannot."
+            )
+        audit("job.pause", actor=by, target=str(job))
+    job.refresh_from_db()
+    return job
+
+
+def recall_job(job: BatchJob, *, by: str) -> BatchJob:
+    """Take a job back: cancel its batch, and pause the runs that it is of.
+
+    What was finished at the provider is applied; the rest goes back to the pool, where
+    it waits with its run until that, or this job, is resumed. Raises NotPossible for a
+    job that is cancelled, final, or whose results are being read; ProviderError when
+    the provider could not be told: polling tries again.
+    """
+    if job.status in JOB_FINAL or job.status == JobStatus.COMPLETED:
+        raise NotPossible(f"Job {job.pk} cannot be recalled: {_how_it_is(job)}.")
+    now = timezone.now()
+    with transaction.atomic():
+        take_bundling_lock()
+        runs = list(
+            Run.objects.unfinished()
+            .filter(shares__job=job, cancelled_at__isnull=True, paused_at__isnull=True)
+            .order_by("pk")
+        )
+        others = [other for other in _unfinished_jobs(*runs) if other.pk != job.pk]
+        noted = _note([Wish(job, Intent.RECALL), *_take_back(others)])
+        if job.pk not in {one.pk for one in noted}:
+            job.refresh_from_db()
+            raise NotPossible(f"Job {job.pk} cannot be recalled: {_how_it_is(job)}.")
+        audit("job.recall", actor=by, target=str(job))
+        for run in runs:
+            _mark_run(run, "pause", by=by, paused_at=now)
+    _see_to(noted)
+    job.refresh_from_db()
+    return job
+
+
+def resume_job(job: BatchJob, *, by: str) -> BatchJob:
+    """Let a paused job be sent, or what a recalled one gave back.
+
+    Raises NotPossible for a job that nothing is held of.
+    """
+    paused = list(_paused_with(job))
+    with transaction.atomic():
+        was_paused = BatchJob.objects.filter(pk=job.pk, intent=Intent.PAUSE).update(
+            intent=Intent.NONE, waiting_reason=""
+        )
+        if not was_paused and not paused:
+            raise NotPossible(f"Job {job.pk} is not paused, and nothing of it is held.")
+        audit("job.resume", actor=by, target=str(job))
+        announce("submit")
+    for run in paused:
+        resume_run(run, by=by)
+    job.refresh_from_db()
+    return job
+
+
+def _paused_with(job: BatchJob) -> RunQuerySet:
+    """The paused runs that a recalled job took something back for."""
+    if job.intent != Intent.RECALL:
+        return Run.objects.none()
+    return Run.objects.unfinished().filter(
+        shares__job=job, paused_at__isnull=False, cancelled_at__isnull=True
+    )
 
 
 def cancel_job(job: BatchJob, *, by: str) -> BatchJob:
@@ -218,43 +363,33 @@ def cancel_job(job: BatchJob, *, by: str) -> BatchJob:
     Raises NotPossible for a job that is final or whose results are being read,
     ProviderError when the provider could not be told; the intent is kept.
     """
-    if job.status in JOB_FINAL or job.status == JobStatus.COMPLETED:
-        raise NotPossible(
-            f"Job {job.pk} cannot be cancelled: it is {job.get_status_display()}."
-        )
     with transaction.atomic():
-        _want_cancelled(job, by=by)
-    _cancel_now(job)
+        if not _note([Wish(job, Intent.CANCEL)]):
+            job.refresh_from_db()
+            raise NotPossible(f"Job {job.pk} cannot be cancelled: {_how_it_is(job)}.")
+        audit("job.cancel", actor=by, target=str(job))
+    _see_to([job])
+    job.refresh_from_db()
     return job
 
 
-def _want_cancelled(job: BatchJob, *, by: str) -> None:
-    BatchJob.objects.filter(pk=job.pk).update(intent=Intent.CANCEL)
-    audit("job.cancel", actor=by, target=str(job))
+def _how_it_is(job: BatchJob) -> str:
+    wanted = ", and is to be cancelled" if job.intent == Intent.CANCEL else ""
+    return f"it is {job.get_status_display()}{wanted}"
 
 
-def _cancel_now(job: BatchJob) -> None:
-    """Do what can be done at once for a job that is to be cancelled."""
-    with held(job, now=timezone.now()) as is_ours:
-        if is_ours and job.create_sent_at is None:
-            cancel_unsent(job)
-        elif is_ours and job.status in AT_PROVIDER:
-            poll_job(job)  # which tells the provider first
-    job.refresh_from_db()
+def recall_jobs(jobs: BatchJobQuerySet, *, by: str) -> list[BatchJob]:
+    """Recall all of these that may have been sent; a hold must keep what comes back.
 
-
-def abandon_effect(*jobs: BatchJob) -> Effect:
-    """What giving up on jobs would leave: their items, and the money that they reserved
-    and that may be spent without a result."""
-    return _sum_of(
-        Effect(
-            OpenItem.objects.filter(job__in=page).count(),
-            JobShare.objects.filter(job__in=page).aggregate(
-                n=Sum("reserved_nanos", default=0)
-            )["n"],
-        )
-        for page in _pages(jobs)
-    )
+    Returns them; raises as `recall_job` does, after all were tried.
+    """
+    sent = jobs.unfinished().filter(create_sent_at__isnull=False).order_by("pk")
+    with transaction.atomic():
+        noted = _note([Wish(job, Intent.RECALL) for job in sent])
+        for job in noted:
+            audit("job.recall", actor=by, target=str(job))
+    _see_to(noted)
+    return noted
 
 
 def abandon_job(job: BatchJob, *, by: str) -> BatchJob:
@@ -310,131 +445,3 @@ def _check_abandonable(job: BatchJob, now: datetime) -> None:
                 f"Job {job.pk} is being cancelled, and what it has finished is still "
                 f"to come; it can be abandoned from {until:%H:%M} UTC on."
             )
-
-
-def submit_now(job: BatchJob, *, by: str) -> BatchJob:
-    """Send a waiting job without waiting for its time.
-
-    Raises NotPossible, for one under a hold too.
-    """
-    if job.status in TO_SUBMIT and (hold := hold_on_job(job)):
-        raise NotPossible(f"Job {job.pk} waits for {held_until(hold)}")
-    return _do_now(job, "submit", TO_SUBMIT, submit_job, by=by)
-
-
-def check_now(job: BatchJob, *, by: str) -> BatchJob:
-    """Ask the provider how a job stands. Raises NotPossible, ProviderError."""
-    return _do_now(job, "check_status", AT_PROVIDER, poll_job, by=by)
-
-
-def process_now(job: BatchJob, *, by: str) -> BatchJob:
-    """Read a job's results now; safe to repeat. Raises NotPossible, ProviderError."""
-    return _do_now(job, "process_results", (JobStatus.COMPLETED,), ingest_job, by=by)
-
-
-def _do_now(
-    job: BatchJob,
-    action: str,
-    statuses: Sequence[JobStatus],
-    stage: Callable[[BatchJob], None],
-    *,
-    by: str,
-) -> BatchJob:
-    """Run one stage for one job, unless another process is at it already."""
-    if job.status not in statuses:
-        wanted = " or ".join(str(status.label) for status in statuses)
-        raise NotPossible(
-            f"Job {job.pk} is {job.get_status_display()}; this is for one that is "
-            f"{wanted}."
-        )
-    audit(f"job.{action}", actor=by, target=str(job))
-    with held(job, now=timezone.now()) as is_ours:
-        if is_ours:
-            stage(job)
-    job.refresh_from_db()
-    return job
-
-
-# --- holds ----------------------------------------------------------------------------
-
-
-def hold_work(scope: HoldScope, *, key: str = "", reason: str, by: str) -> Hold:
-    """Keep new work from going out: all of it, or what `key` names.
-
-    What is at the provider is read all the same. Raises BadHold for a key that is
-    missing or too much, NotPossible where it is on hold by hand already.
-    """
-    if not raise_hold(scope, BY_HAND, reason, key=key, by=by):
-        raise NotPossible(
-            "That is on hold by hand already; lift the hold there is to give another "
-            "reason."
-        )
-    return Hold.objects.active().get(scope=scope, key=key, code=BY_HAND)
-
-
-def lift(hold: Hold, *, by: str) -> Hold:
-    """Let held work go. Raises NotPossible for a hold that was lifted before."""
-    if not lift_hold(hold, by=by):
-        raise NotPossible(f"The hold on {hold.what()} was lifted before.")
-    hold.refresh_from_db()
-    return hold
-
-
-def lift_effect(*holds: Hold) -> Effect:
-    """What holds keep back: items in the pool and in unsent jobs, each once.
-
-    What has no price cannot be sent, so it adds no money.
-    """
-    held_back = OpenItem.objects.filter(
-        Q(job__isnull=True) | Q(job__status__in=TO_SUBMIT)
-    ).filter(reduce(or_, (_covered(hold) for hold in holds), Q(pk__in=[])))
-    priced = [
-        model
-        for model in held_back.order_by().values_list("model", flat=True).distinct()
-        if _has_price(model)
-    ]
-    nanos = _worst_case(held_back.filter(model__in=priced)).nanos
-    return Effect(held_back.count(), nanos)
-
-
-def _covered(hold: Hold) -> Q:
-    if hold.scope == HoldScope.ALL:
-        return Q(pk__isnull=False)
-    return Q(**{hold.scope: hold.key})  # a scope's word is the column's name
-
-
-def _has_price(model: str) -> bool:
-    try:
-        batch_rate(model, timezone.now())
-    except UnknownPrice:
-        return False
-    return True
-
-
-def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Few enough rows at once for a database's limit of parameters."""
-    for start in range(0, len(rows), PAGE):
-        yield rows[start : start + PAGE]
-
-
-def _sum_of(effects: Iterable[Effect]) -> Effect:
-    found = list(effects)
-    return Effect(sum(e.items for e in found), sum(e.nanos for e in found))
-
-
-def _worst_case(items: QuerySet[OpenItem]) -> Effect:
-    """How many open items, and the most that they may cost."""
-    count = nanos = 0
-    now = timezone.now()
-    sums = items.values("model", "input_tokens", "output_limit").annotate(
-        n=Count("item")
-    )
-    for row in sums.order_by():
-        each = worst_case_nanos(
-            batch_rate(row["model"], now),
-            input_tokens=row["input_tokens"],
-            output_limit=row["output_limit"],
-        )
-        count += row["n"]
-        nanos += each * row["n"]
-    return Effect(count, nanos)

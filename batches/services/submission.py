@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.db import transaction
 from django.utils import timezone
 
 from batches import config
@@ -22,6 +23,7 @@ from batches.errors import (
     HeldBack,
     LostLease,
     MachineTrouble,
+    ProviderRests,
     SliceEnded,
 )
 from batches.models import BatchJob, Hold
@@ -36,6 +38,8 @@ from batches.services.account import (
     our_batches,
 )
 from batches.services.alerts import raise_alert
+from batches.services.breaker import calls_to
+from batches.services.cutting import cut_job
 from batches.services.events import record_event
 from batches.services.holds import held_until, hold_on_job, report_refusal, take_probe
 from batches.services.installation import NotTheOriginal, check_may_act
@@ -46,11 +50,13 @@ from batches.services.polling import (
     poll_time,
     retry_time,
     wait_for_file,
+    wait_for_provider,
 )
-from batches.services.settlement import cancel_unsent, refuse_job
+from batches.services.settlement import end_unsent, refuse_job
 from batches.services.spool import write_input_file
+from batches.services.token_queue import room_for
 from batches.signals import announce
-from batches.states import EventKind, Intent, JobStatus
+from batches.states import STOPPED, EventKind, Intent, JobStatus
 
 if TYPE_CHECKING:
     from batches.providers.openai_batch import BatchProvider, RemoteBatch
@@ -60,6 +66,7 @@ log = logging.getLogger(__name__)
 # Refusals at upload or create that wait for better times instead of ending the job.
 PASSING = frozenset({401, 403, 429})
 LOOKING = "the answer to its submission was lost; looking for it"
+PAUSED = "a person to resume it: it was paused by hand"
 
 
 def submit_jobs(*, now: datetime) -> int:
@@ -79,7 +86,11 @@ def submit_jobs(*, now: datetime) -> int:
             if not is_ours:
                 continue
             try:
-                submit_job(job)
+                with calls_to(job.provider, now=now):
+                    submit_job(job)
+            except ProviderRests as rest:
+                wait_for_provider(job, rest)
+                trouble.append(rest)
             except NotTheOriginal as err:
                 trouble.append(err)  # a person has to say which it is
             except HeldBack as held:
@@ -114,10 +125,9 @@ def submit_job(job: BatchJob) -> None:
 
 def _submit(job: BatchJob, provider: "BatchProvider") -> None:
     if job.create_sent_at is None:
-        if job.intent == Intent.CANCEL:
-            cancel_unsent(job)
+        if _is_stopped(job) or _waits_under(job, hold_on_job(job)):
             return
-        if _waits_under(job, hold_on_job(job)):
+        if _waits_for_room(job, provider):
             return
     elif _waits_to_look(job):
         return
@@ -142,11 +152,19 @@ def _send(job: BatchJob, provider: "BatchProvider") -> None:
 
 
 def _is_unwanted(job: BatchJob) -> bool:
-    """Whether somebody cancelled the job meanwhile; if so, ends it."""
+    """Whether somebody stopped the job meanwhile; if so, does what was asked for."""
     job.refresh_from_db(fields=["intent"])
-    if job.intent != Intent.CANCEL:
+    return _is_stopped(job)
+
+
+def _is_stopped(job: BatchJob) -> bool:
+    """Whether a person wants an unsent job not to go out; if so, sees to it."""
+    if job.intent in STOPPED:
+        end_unsent(job)
+    elif job.intent == Intent.PAUSE:
+        _wait(job, PAUSED, job.not_before)
+    else:
         return False
-    cancel_unsent(job)
     return True
 
 
@@ -188,11 +206,13 @@ def _upload(job: BatchJob, provider: "BatchProvider") -> bool:
 def _create(job: BatchJob, provider: "BatchProvider") -> None:
     lease_seconds = config.get("LEASE_SECONDS")
     sent_at = timezone.now()
-    update_job(
-        job,
-        create_sent_at=sent_at,
-        lease_until=sent_at + timedelta(seconds=lease_seconds),
-    )
+    with transaction.atomic():
+        update_job(
+            job,
+            create_sent_at=sent_at,
+            lease_until=sent_at + timedelta(seconds=lease_seconds),
+        )
+        _check_still_wanted(job)
     # Narrows the window in which two could be sending; the commit above is the proof.
     if timezone.now() > sent_at + timedelta(seconds=lease_seconds / 2):
         raise LostLease(f"Job {job.pk} was held up just before it was sent.")
@@ -209,6 +229,16 @@ def _create(job: BatchJob, provider: "BatchProvider") -> None:
         return
     _take_batch(job, batch, reason=f"created as {batch.id}")
     log.info("[Batch API] Submitted job %d as %s", job.pk, batch.id)
+
+
+def _check_still_wanted(job: BatchJob) -> None:
+    """Raises LostLease where a person stopped the job since we looked.
+
+    We have its row locked: who comes to stop it later finds that it may have been sent.
+    """
+    wanted = BatchJob.objects.values_list("intent", flat=True).get(pk=job.pk)
+    if wanted != job.intent:
+        raise LostLease(f"Job {job.pk} was stopped just before it was sent.")
 
 
 def _take_batch(
@@ -365,6 +395,25 @@ def _waits_under(job: BatchJob, hold: Hold | None) -> bool:
     if hold is not None:
         _wait(job, held_until(hold), job.not_before)
     return hold is not None
+
+
+def _waits_for_room(job: BatchJob, provider: "BatchProvider") -> bool:
+    """Put a job aside that the provider's queue has no room for.
+
+    One that is too large for the room there is gives back what does not fit. Nothing
+    leaves a job before it is certain that no batch of it runs that this database
+    forgot: what left it would be paid again.
+    """
+    room = room_for(job)
+    if room.cut_to is not None:
+        if _adopt(job, provider) or _waits_under(job, hold_on_job(job)):
+            return True
+        why = room.reason or f"the queue takes {room.cut_to:,} input tokens"
+        cut_job(job, room.cut_to, reason=why, at_least_one=not room.reason)
+        room = room_for(job)
+    if room.reason:
+        _wait(job, room.reason, None)
+    return bool(room.reason)
 
 
 def _wait(job: BatchJob, reason: str, until: datetime | None) -> None:

@@ -26,7 +26,15 @@ from batches.states import (
     RunStatus,
     Trigger,
 )
-from translations.lessons.models import Course, Lesson
+from translations.lessons.models import (
+    Course,
+    Lesson,
+    Proposal,
+    ProposalKind,
+    Quiz,
+    QuizQuestion,
+)
+from translations.lessons.proposals.contents import source_hash_of
 from translations.models import (
     Origin,
     ReviewStatus,
@@ -41,6 +49,13 @@ numbers = itertools.count(1)
 def static_root(settings, tmp_path):
     """Whitenoise warns of a directory for static files that is not there."""
     settings.STATIC_ROOT = tmp_path
+
+
+@pytest.fixture
+def still_clock(monkeypatch):
+    """Time stands still: looks of one minute are one entry of the audit log."""
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 @pytest.fixture
@@ -181,6 +196,91 @@ def make_translation():
         return unit
 
     return make
+
+
+@pytest.fixture
+def question(make_lesson):
+    lesson = make_lesson(body="Codka hoos u dhig.")
+    quiz = Quiz.objects.create(lesson=lesson, external_id="quiz", title="Imtixaan")
+    return QuizQuestion.objects.create(
+        quiz=quiz,
+        external_id="q1",
+        question="Maxaa la sameeyaa?",
+        options=["Qayli", "Codka dhig", "Bax"],
+        correct_answer=1,
+        explanation="Qayladu way kordhisaa.",
+    )
+
+
+@pytest.fixture
+def make_proposal(question):
+    def make(text="Maxaa fiican?", **given):
+        option = {"is_correct": False, "rationale": "Sababta"}
+        content = {
+            "language": "so",
+            "question": text,
+            "options": [
+                {**option, "id": "a", "text": "Qayli badan"},
+                {**option, "id": "b", "text": "Codka dhig", "is_correct": True},
+                {**option, "id": "c", "text": "Bax"},
+            ],
+            "explanation": "Qayladu way kordhisaa.",
+            "difficulty": "",
+            "bloom_level": "apply",
+            "evidence_quote": "Codka hoos u dhig",
+            "key_disputed": False,
+            "changes": [
+                {"field": "question", "issue": "unclear_wording", "reason": text}
+            ],
+        }
+        before = {
+            name: getattr(question, name)
+            for name in ("question", "options", "explanation", "difficulty")
+        }
+        given.setdefault("number", Proposal.objects.count() + 1)
+        given.setdefault("score", 100)
+        return Proposal.objects.create(
+            kind=ProposalKind.QUIZ,
+            question=question,
+            language="so",
+            content=content,
+            before={**before, "key": 1},
+            source_hash=source_hash_of(question),
+            checks_version=1,
+            **given,
+        )
+
+    return make
+
+
+@pytest.fixture
+def summary(make_lesson):
+    """An Arabic summary of a lesson, and the proposal that it comes of."""
+    lesson = make_lesson(body="Codka hoos u dhig.")
+    proposal = Proposal.objects.create(
+        kind=ProposalKind.SUMMARY,
+        lesson=lesson,
+        language="ar",
+        number=1,
+        content={
+            "language": "ar",
+            "summary_short": "اخفض صوتك.",
+            "summary": "درس قصير.",
+            "key_points": ["نقطة"],
+            "objectives": [
+                {
+                    "text": "اشرح السبب.",
+                    "bloom_level": "understand",
+                    "verb": "اشرح",
+                    "evidence_quote": "Codka hoos u dhig",
+                }
+            ],
+        },
+        source_hash=source_hash_of(lesson),
+        score=100,
+        checks_version=1,
+    )
+    return proposal
 
 
 @pytest.fixture

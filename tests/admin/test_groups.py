@@ -80,7 +80,7 @@ def test_operators_have_every_steering_permission(member):
     _, user = member("operator")
     own = [*Run._meta.permissions, *BatchJob._meta.permissions]
 
-    assert len(own) == 10
+    assert len(own) == 15
     assert user.has_perms([f"batches.{codename}" for codename, _name in own])
 
 

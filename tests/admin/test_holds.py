@@ -12,7 +12,8 @@ from batches.models import Alert, AuditEntry, BatchJob, Hold, Run
 from batches.services.alerts import raise_alert
 from batches.services.bundling import bundle
 from batches.services.holds import report_account_trouble
-from batches.services.steering import hold_work
+from batches.services.scopes import hold_work
+from batches.services.submission import submit_jobs
 from batches.states import HoldScope, JobStatus, Severity
 from tests.admin.test_acts import act, choose, told
 from tests.factories import make_collected_run
@@ -313,3 +314,18 @@ def test_what_a_run_waits_for_names_the_hold(page):
 
     assert "Somali proofreaders are away." in page(row_url(Run, run.pk))
     assert reverse("admin:batches_hold_changelist") in page("/admin/")
+
+
+def test_what_a_hold_covers_is_recalled_from_its_page(admin_client, sandbox):
+    sandbox.faults(never_ending=True)
+    job = make_real_job(2)
+    submit_jobs(now=timezone.now())
+    hold = hold_work(HoldScope.WORKLOAD, key="captions", reason="wrong", by="amina")
+
+    asked = choose(admin_client, Hold, "recall", hold)
+    question = admin_client.get(asked.url).content.decode()
+    assert "2 items at the provider are called back; at most $" in question
+    assert act(admin_client, Hold, "recall", hold) == ["Recalled: 1 of 1 hold."]
+
+    job.refresh_from_db()
+    assert job.intent == "recall"

@@ -38,7 +38,7 @@ def test_the_answer_is_what_the_page_shows(admin_client, make_run, make_job):
 
     assert said["sentence"] == "Running: 15 of 72, 3 of them failed."
     assert said["seconds"] == QUICK_SECONDS
-    assert set(said["acts"]) == {"cancel", "pause", "retry", "set_priority"}
+    assert set(said["acts"]) == {"cancel", "pause", "recall", "retry", "set_priority"}
     for key in ("figures", "waits", "jobs", "failures", "events", "request"):
         assert f'data-panel="{key}"' in said["html"]
     assert "15 of 72" in said["html"]
@@ -73,8 +73,16 @@ def test_a_run_that_is_final_is_asked_about_no_more(admin_client, make_run, stat
 @pytest.mark.parametrize(
     ("status", "seconds", "acts"),
     [
-        (JobStatus.PENDING, QUICK_SECONDS, ["cancel", "submit"]),
-        (JobStatus.IN_PROGRESS, QUICK_SECONDS, ["cancel", "check_status"]),
+        (
+            JobStatus.PENDING,
+            QUICK_SECONDS,
+            ["cancel", "pause", "recall", "submit"],
+        ),
+        (
+            JobStatus.IN_PROGRESS,
+            QUICK_SECONDS,
+            ["cancel", "check_status", "recall"],
+        ),
         (JobStatus.COMPLETED, QUICK_SECONDS, ["process_results"]),
         (JobStatus.PROCESSED, 0, []),
     ],

@@ -28,6 +28,8 @@ def errors_of(response):
         ("TRANSLATION_LANGUAGES", "en, ar", ["en", "ar"]),
         ("TRANSLATION_LANGUAGES", '["so"]', ["so"]),
         ("TRANSLATION_PUBLISH", "clean", "clean"),
+        ("BATCH_MAX_JOBS_PER_WORKLOAD", "*=2, books=5", {"*": 2, "books": 5}),
+        ("TOKEN_QUEUE_LIMITS", '{"gpt-4.1": 900000}', {"gpt-4.1": 900_000}),
     ],
 )
 def test_a_setting_is_overridden_and_logged(admin_client, name, typed, value):

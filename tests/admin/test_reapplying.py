@@ -38,7 +38,7 @@ class Mended(CaptionWorkload):
 def failed_job(sandbox, monkeypatch):
     """A job whose three answers met a bug that is mended by now."""
     make_paintings(*["STORE BUG"] * 3)
-    make_collected_run(0)
+    make_collected_run(0, force_refresh=True)  # all three are asked, alike as they are
     work_off()
     monkeypatch.setitem(workloads._registered, "captions", Mended())
     return BatchJob.objects.get()

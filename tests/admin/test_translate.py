@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -9,7 +10,7 @@ from django.contrib.messages import get_messages
 
 from batches.admin.display import list_url, row_url
 from batches.models import AuditEntry, BatchItem, Run
-from batches.states import Priority, RunStatus, Trigger
+from batches.states import CanaryState, Priority, RunStatus, Trigger
 from tests.gallery.models import Photo, Sketch
 from translations.admin import translate
 from translations.lessons.models import Lesson, LessonType
@@ -28,7 +29,23 @@ def answers(html, **changes):
     hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', html))
     hidden.pop("csrfmiddlewaretoken", None)
     form = {"languages": ["en", "ar"], "which": "missing", "other": "", **hidden}
-    return form | changes
+    return form | {"canary": "on"} | changes
+
+
+def test_all_may_be_asked_again_and_without_a_sample(admin_client, page, lessons):
+    url = choose(admin_client, *lessons)
+    form = answers(page(url), which="again")
+    del form["canary"]
+    html = admin_client.post(url, form).content.decode()
+
+    again = answers(html, which="again", start="1")
+    del again["canary"]
+    admin_client.post(url, again)
+
+    run = Run.objects.get()
+    assert run.force_refresh
+    assert run.canary_state == CanaryState.OFF
+    assert run.options["redo"]
 
 
 def told(response):
@@ -51,9 +68,32 @@ def test_the_page_says_what_it_comes_to(admin_client, page, lessons):
     assert facts["Chosen"] == "2"
     assert facts["To translate"] == "2 lessons"
     assert facts["Requests (items)"] == "8"
-    assert int(facts["Input tokens"].replace(",", "")) > 100
-    assert re.fullmatch(r"\$0\.00\d+ \(sandbox\)", facts["Cost, at most"])
+    tokens = re.fullmatch(r"([\d,]+) in, about ([\d,]+) out", facts["Tokens"])
+    assert all(int(count.replace(",", "")) > 100 for count in tokens.groups())
+    costs = [
+        Decimal(re.fullmatch(r"\$(0\.0\d+) \(sandbox\)", facts[label])[1])
+        for label in (
+            "Cost, probably",
+            "Nine times of ten at most",
+            "Worst case, reserved",
+        )
+    ]
+    assert 0 < costs[0] < costs[1] < costs[2]
+    assert facts["In real time"].endswith("(sandbox)")
+    assert "For 8 requests the probable cost is a first guess" in html
     assert not Run.objects.exists()
+
+
+def test_the_page_says_what_the_tightest_cap_leaves(
+    admin_client, page, lessons, settings
+):
+    settings.MONTHLY_CAP_USD = "0.0001"
+
+    text = page(choose(admin_client, *lessons))
+
+    assert "Left of the tightest cap" in text
+    assert "the monthly cap of $0.0001 in the sandbox" in text
+    assert "raising MONTHLY_CAP_USD lets it go" in text
 
 
 def test_starting_makes_a_run_of_the_persons_and_shows_it(
@@ -231,6 +271,7 @@ def ten_thousand(course):
     )
 
 
+@pytest.mark.slow
 def test_all_of_a_filtered_list_of_ten_thousand_is_counted_on_a_sample(
     admin_client, page, make_lesson, monkeypatch
 ):

@@ -11,6 +11,10 @@ from django.test import Client
 
 from batches.services.api_keys import create_api_key
 from batchsite.api import api
+from translations.chats.judging import without_model
+from translations.chats.models import ChatSession, Source
+from translations.chats.storing import store_analyses
+from translations.chats.taxonomies import ACADEMY
 from translations.lessons.models import Course, Lesson
 
 JOBS = "/api/admin/batch-jobs"
@@ -45,6 +49,13 @@ class Caller:
             data = json.dumps(data)
         return self._send("POST", path, data, headers)
 
+    def put(self, path: str, body: Any, **headers: str) -> Any:
+        data = body if isinstance(body, str) else json.dumps(body)
+        return self._send("PUT", path, data, headers)
+
+    def delete(self, path: str, **headers: str) -> Any:
+        return self._send("DELETE", path, "", headers)
+
     def _send(
         self, method: str, path: str, data: str | bytes, headers: dict[str, str]
     ) -> Any:
@@ -62,6 +73,10 @@ class Caller:
         return response
 
     def _check(self, method: str, address: str, response: Any) -> None:
+        if response.streaming:
+            told = self._operation(method.lower(), address)["responses"]["200"]
+            assert response["Content-Type"].partition(";")[0] in told["content"]
+            return
         assert response["Content-Type"].startswith("application/json"), response.content
         operation = self._operation(method.lower(), address)
         if operation is None:
@@ -79,7 +94,8 @@ class Caller:
         if method in paths.get(address, {}):
             return paths[address][method]
         for template, operations in paths.items():
-            pattern = re.sub(r"\{\w+\}", "[0-9a-f-]{36}", template)
+            pattern = re.sub(r"\{(public|job)_id\}", "[0-9a-f-]{36}", template)
+            pattern = re.sub(r"\{\w+\}", "[^/]+", pattern)
             if re.fullmatch(pattern, address) and method in operations:
                 return operations[method]
         return None
@@ -92,8 +108,12 @@ def anonymous(document) -> Caller:
 
 @pytest.fixture
 def make_user(db):
-    def make(name: str = "amina", *, is_staff: bool = True) -> User:
-        return User.objects.create_user(name, password="x", is_staff=is_staff)
+    def make(
+        name: str = "amina", *, is_staff: bool = True, is_superuser: bool = False
+    ) -> User:
+        return User.objects.create_user(
+            name, password="x", is_staff=is_staff, is_superuser=is_superuser
+        )
 
     return make
 
@@ -139,3 +159,14 @@ def lessons(db) -> list[Lesson]:
         )
         for number in range(LESSONS)
     ]
+
+
+@pytest.fixture
+def analysed_chat(db) -> ChatSession:
+    """A chat with next to no words, and its analysis."""
+    session = ChatSession.objects.create(
+        external_id="chat-0", source=Source.API, has_transcript=True
+    )
+    judged = without_model(ACADEMY, source_hash="", language="und")
+    store_analyses([(session.pk, judged)])
+    return session

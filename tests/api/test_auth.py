@@ -18,8 +18,8 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 # Every address of the family, what a caller who may come in gets there, and the scope.
 ADDRESSES = {
     ("POST", "translation"): (200, Scope.SUBMIT),
-    ("POST", "summary"): (501, Scope.SUBMIT),
-    ("POST", "quiz-improvement"): (501, Scope.SUBMIT),
+    ("POST", "summary"): (200, Scope.SUBMIT),
+    ("POST", "quiz-improvement"): (200, Scope.SUBMIT),
     ("GET", ""): (200, Scope.READ),
     ("GET", NOBODY): (404, Scope.READ),
     ("GET", "stats"): (200, Scope.READ),
@@ -46,6 +46,7 @@ def test_the_table_names_every_address_of_the_family(document):
         (method.upper(), path.replace("{public_id}", NOBODY))
         for path, operations in document["paths"].items()
         for method in operations
+        if path.startswith("/api/admin/batch-jobs")
     }
 
     assert len(named) == 10

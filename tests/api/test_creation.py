@@ -1,11 +1,13 @@
 """Asking for work: S0.30-S0.32, S0.41, and what may be wrong with it."""
 
 import pytest
+from django.core.management import call_command
 
 from batches.models import AuditEntry, BatchItem, BatchJob, Run
 from batches.states import JobStatus, RunStatus, Trigger
 from tests.driving import work_off
 from tests.gallery.models import Sketch
+from translations.lessons.content.make_segments import CONTENT
 from translations.models import Translation
 
 pytestmark = pytest.mark.django_db
@@ -25,8 +27,11 @@ def test_the_rows_own_example_creates_a_job(program, lessons):
         "message": answer["message"],
     }
     assert answer["message"].startswith(
-        "Created 1 translation job: 6 requests for 3 subjects, at most $0.000"
+        "Created 1 translation job: 6 requests for 3 subjects, at most $0.00"
     )
+    assert f"It has {run.counted_tokens:,} input tokens" in answer["message"]
+    assert "will probably cost $0.000" in answer["message"]
+    assert "nine times of ten at most $0.00" in answer["message"]
     assert (run.trigger, run.limit) == (Trigger.API, 20)
     assert job.status == JobStatus.PENDING
 
@@ -176,7 +181,7 @@ def test_a_run_belongs_to_who_asked_for_it(with_key, make_user, lessons):
         ({"languages": ["ar", 7]}, "languages.1 is 7"),
         ({"languages": []}, "name at least one language"),
         ({"languages": ["klingon-x"]}, "'klingon-x' is no language tag"),
-        ({"languages": ["a\0r"]}, "is no language tag"),
+        ({"languages": ["a\0r"]}, "without NUL"),
         ({"languages": list(range(60))}, "languages"),
         ([20], "must be a JSON object"),
         ("20", "must be a JSON object"),
@@ -228,14 +233,35 @@ def test_a_provider_that_is_none_is_the_operators_to_mend(program, lessons, sett
     assert response.json()["code"] == "unknown_provider"
 
 
+@pytest.fixture
+def sample_content(db):
+    for kind in ("lessons", "quizzes"):
+        call_command("import_content", kind, str(CONTENT / f"{kind}.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "workload"),
+    [("summary", "summary"), ("quiz-improvement", "quiz_improvement")],
+)
+def test_lessons_are_summarised_and_questions_improved(
+    program, sample_content, kind, workload
+):
+    response = program.post(kind, {"limit": 4})
+
+    assert response.status_code == 200
+    assert "4 requests for 4 subjects" in response.json()["message"]
+    run = Run.objects.get()
+    assert (run.workload, run.subjects_collected) == (workload, 4)
+    assert response.json()["jobId"] == str(BatchJob.objects.get().public_id)
+    assert program.post(kind, {"limit": 4}).json()["runId"] != str(run.public_id)
+
+
 @pytest.mark.parametrize("kind", ["summary", "quiz-improvement"])
-def test_kinds_of_work_that_are_not_there_yet_say_so(program, lessons, kind):
+def test_where_nothing_can_be_asked_about_it_says_so(program, lessons, kind):
     response = program.post(kind, {"limit": 20})
 
-    assert response.status_code == 501
-    assert response.json()["code"] == "not_implemented"
-    assert "cannot be done yet" in response.json()["error"]
-    assert not Run.objects.exists()
+    assert response.status_code == 200
+    assert "Nothing to do" in response.json()["message"]
 
 
 @pytest.mark.parametrize("kind", ["summary", "quiz-improvement"])

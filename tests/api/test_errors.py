@@ -11,6 +11,7 @@ from batches.errors import (
     ConfigError,
     IllegalMove,
     LostLease,
+    NotPossible,
     UnknownPrice,
     UnknownProvider,
     UnknownWorkload,
@@ -20,7 +21,6 @@ from batches.providers.errors import (
     ProviderError,
     ProviderUnreachable,
 )
-from batches.services.steering import NotPossible
 from tests.api.conftest import JOBS
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +42,8 @@ ADDRESSES_OF_NOTHING = (
     "/api/%00",
     "/api/<script>",
 )
+
+JSON_ERRORS = f"{JsonErrors.__module__}.{JsonErrors.__qualname__}"
 
 
 @pytest.mark.parametrize("debug", [False, True])
@@ -123,10 +125,11 @@ def test_what_fails_outside_of_the_api_is_json_too(settings, debug):
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_bug_in_a_middleware_is_json_too(settings, debug):
     settings.DEBUG = debug
+    outer = settings.MIDDLEWARE.index(JSON_ERRORS) + 1
     settings.MIDDLEWARE = [
-        settings.MIDDLEWARE[0],
+        *settings.MIDDLEWARE[:outer],
         "tests.api.test_errors.BrokenMiddleware",
-        *settings.MIDDLEWARE[1:],
+        *settings.MIDDLEWARE[outer:],
     ]
     client = Client(raise_request_exception=False)
 
@@ -145,10 +148,13 @@ class BrokenMiddleware:
         raise RuntimeError("broken inside")
 
 
-def test_the_middleware_that_words_errors_stands_around_all_others(settings):
-    name = f"{JsonErrors.__module__}.{JsonErrors.__qualname__}"
+def test_the_middleware_that_words_errors_stands_around_all_that_refuse(settings):
+    outside = settings.MIDDLEWARE[: settings.MIDDLEWARE.index(JSON_ERRORS)]
 
-    assert settings.MIDDLEWARE[0] == name
+    assert outside == [  # these change answers, and make none
+        "batchsite.asgi_streams.StreamsPieceByPiece",
+        "batchsite.middleware.SecurityHeaders",
+    ]
 
 
 def test_pages_outside_of_the_api_keep_their_own_errors(client):

@@ -42,6 +42,8 @@ from batches.states import (
 from tests.gallery.models import Caption
 from tests.sandbox.fixtures import FINAL, SandboxProcess
 
+# After these nothing of an item goes out again.
+ENDED_THERE = (AttemptOutcome.APPLIED, AttemptOutcome.CANCELLED)
 UNDER_WAY = {RunStatus.PENDING, RunStatus.PROCESSING}
 
 
@@ -278,9 +280,9 @@ REACHABLE = _reachable(ITEM_TRANSITIONS)
 def check_results() -> None:
     """Each applied answer has one result, and no other item has any."""
     applied = Counter(
-        ItemAttempt.objects.filter(outcome=AttemptOutcome.APPLIED).values_list(
-            "item_id", flat=True
-        )
+        ItemAttempt.objects.filter(
+            outcome__in=(AttemptOutcome.APPLIED, AttemptOutcome.REUSED)
+        ).values_list("item_id", flat=True)
     )
     assert not [key for key, count in applied.items() if count > 1]
     results = Counter(Caption.objects.values_list("item_id", flat=True))
@@ -312,7 +314,7 @@ def check_bills(batches: list[AcceptedBatch]) -> None:
                 f"{batch.id}, {next_batch.id}"
             )
             outcome = outcomes.get((int(custom_id), batch.token))
-            assert outcome not in (None, AttemptOutcome.APPLIED), (
+            assert outcome not in (None, *ENDED_THERE), (
                 f"item {custom_id} went out again in {next_batch.id} although its "
                 f"answer in {batch.id} came to {outcome}"
             )

@@ -13,11 +13,13 @@ from django.core.management import CommandError, call_command
 
 from tests.processes import ROOT, clean_environment, manage
 
+pytestmark = pytest.mark.slow  # it loads what detects languages, in many processes
+
 LINES = 300
 ENDED_SECONDS = 60
 BOTH = {
     *("P3", "P4", "P4-flat", "P4-checks", "P5", "P5-memory", "P6", "P9"),
-    *("P11", "P11-uuid", "P11-memory", "P12", "P12-lock"),
+    *("P10", "P11", "P11-uuid", "P11-memory", "P12", "P12-lock"),
 }
 FIGURES = {
     "sqlite": BOTH | {"P2", "P2b"},

@@ -1,12 +1,14 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from batches.models import BatchItem, BatchJob, OpenItem
 from batches.models.money import to_usd
 from batches.services import bundling
 from batches.services.bundling import bundle
+from batches.services.pool import WAIT_FOR_A_STEP
 from batches.states import EventKind, ItemStatus, JobStatus, Priority, RunStatus
 from tests.factories import item_ids, make_collected_run
 
@@ -139,9 +141,13 @@ def test_the_monthly_cap_cuts_a_job_to_what_is_left(real_provider, settings):
 
     assert job.items_total == 4
     run.refresh_from_db()
-    assert "6 items wait for the monthly cap" in run.waiting_reason
+    assert run.waiting_reason.startswith("4 of 10 go now, 6 wait for $")
+    assert ": the monthly cap of $" in run.waiting_reason
     assert bundle() == []
-    assert run.events.filter(kind=EventKind.RUN_WAITS).count() == 1
+    run.refresh_from_db()
+    assert run.waiting_reason.startswith("6 items wait for $")
+    assert bundle() == []
+    assert run.events.filter(kind=EventKind.RUN_WAITS).count() == 2
 
     settings.MONTHLY_CAP_USD = "5"
     (rest,) = bundle()
@@ -171,8 +177,34 @@ def test_last_months_jobs_do_not_count(real_provider, settings):
     assert bundle()[0].items_total == 1
 
 
-def test_the_sandbox_is_not_capped(settings):
-    settings.MONTHLY_CAP_USD = "0"
-    make_collected_run(items=2)
+def test_an_owner_with_less_in_flight_goes_first_and_nobody_takes_all(settings):
+    settings.BATCH_MAX_REQUESTS = 4
+    busy = make_collected_run(items=6, owner=User.objects.create_user("busy"))
+    other = make_collected_run(items=2, owner=User.objects.create_user("other"))
 
-    assert bundle()[0].items_total == 2
+    first, second = bundle()
+
+    assert dict(first.shares.values_list("run", "sent")) == {busy.pk: 2, other.pk: 2}
+    assert dict(second.shares.values_list("run", "sent")) == {busy.pk: 4}
+
+
+def test_waiting_raises_what_is_wanted_less(settings):
+    settings.BATCH_MAX_REQUESTS = 2
+    old = make_collected_run(items=2, priority=Priority.LOW)
+    OpenItem.objects.filter(run=old).update(
+        ready_at=timezone.now() - 3 * WAIT_FOR_A_STEP
+    )
+    make_collected_run(items=2, priority=Priority.HIGH)
+
+    first, _ = bundle()
+
+    assert first.shares.get().run == old
+
+
+def test_the_group_that_is_wanted_most_gets_its_job_first():
+    make_collected_run(items=2)
+    urgent = make_collected_run(items=2, priority=Priority.HIGH, model="gpt-4.1-mini")
+
+    first, _ = bundle()
+
+    assert first.shares.get().run == urgent

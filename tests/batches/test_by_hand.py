@@ -7,12 +7,13 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from batches.errors import BadOptions
+from batches.errors import BadOptions, NotPossible
 from batches.models import BatchItem, BatchJob, OpenItem, Run
 from batches.monitoring.now import now_figures
 from batches.querysets import RunQuerySet
 from batches.services import collection, requeue
 from batches.services.collection import plan_run, start_run_once
+from batches.services.effects import cancel_effect, job_effect, waiting_effect
 from batches.services.requeue import (
     failed_of_job,
     failed_of_run,
@@ -21,13 +22,9 @@ from batches.services.requeue import (
     retry_run,
 )
 from batches.services.steering import (
-    NotPossible,
-    cancel_effect,
-    job_effect,
     pause_run,
     possible_for_job,
     possible_for_run,
-    waiting_effect,
 )
 from batches.states import ItemStatus, JobStatus, Trigger
 from tests.factories import make_collected_run, make_job, make_paintings, make_run
@@ -199,29 +196,30 @@ def test_a_job_refuses_no_act_that_is_possible(status):
 def test_a_run_can_be_paused_or_resumed():
     run = make_collected_run(items=1)
 
-    assert possible_for_run(run, failed=0) == {"pause", "cancel", "set_priority"}
+    always = {"recall", "cancel", "set_priority"}
+    assert possible_for_run(run, failed=0) == {"pause", *always}
     pause_run(run, by="amina")
-    assert possible_for_run(run, failed=1) == {
-        "resume",
-        "cancel",
-        "set_priority",
-        "retry",
-    }
+    assert possible_for_run(run, failed=1) == {"resume", "retry", *always}
+
+
+def test_a_run_that_is_being_cancelled_can_only_be_cancelled():
+    run = make_collected_run(items=1)
+    run.cancelled_at = timezone.now()
+
+    assert possible_for_run(run, failed=1) == {"cancel"}
 
 
 # --- now ------------------------------------------------------------------------------
 
 
-def test_now_counts_what_is_unfinished_in_three_queries():
+def test_now_counts_what_is_unfinished_in_two_queries():
     fail_all(make_job(items=2))
     make_job(items=1, status=JobStatus.COMPLETED)
 
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         now = now_figures(timezone.now())
 
-    assert len(captured) == 3
+    assert len(captured) == 2
     assert (now.to_send, now.at_provider, now.to_read) == (0, 0, 1)
     assert now.jobs == 1
     assert now.failed_lately == 2

@@ -134,7 +134,7 @@ def test_a_plan_writes_nothing():
     plan = plan_run("captions", {})
 
     assert (plan.subjects, plan.items, plan.failed) == (2, 2, 1)
-    assert plan.estimate_nanos > 0
+    assert plan.costs.worst > 0
     assert plan.skipped == {"of no interest": 1}
     assert not Run.objects.exists()
     assert not BatchItem.objects.exists()
@@ -143,7 +143,7 @@ def test_a_plan_writes_nothing():
 @pytest.mark.parametrize(
     ("workload", "options", "given", "error", "words"),
     [
-        ("capitons", {}, {}, UnknownWorkload, "captions, translation"),
+        ("capitons", {}, {}, UnknownWorkload, "there are captions, "),
         ("captions", {"model": "gpt-nonsense"}, {}, UnknownPrice, "gpt-nonsense"),
         ("captions", {"endpoint": "/v1/x"}, {}, BadOptions, "/v1/chat/completions"),
         ("captions", {"kind": "statue"}, {}, BadOptions, "kind 'statue'"),

@@ -28,7 +28,8 @@ def test_run_workload_prints_one_json_object():
     assert said["items"] == 2
     assert said["jobs"] == 1
     assert Run.objects.get(public_id=said["run"]).items_collected == 2
-    assert float(said["estimate_usd"]) > 0
+    assert 0 < float(said["expected_usd"]) < float(said["high_usd"])
+    assert float(said["high_usd"]) < float(said["estimate_usd"])
 
 
 def test_run_workload_with_nothing_to_do_is_no_error():
@@ -41,6 +42,9 @@ def test_a_dry_run_says_what_it_would_be_and_writes_nothing():
     said = run("run_workload", "captions", "--dry-run")
 
     assert "Would make 2 items of 2 subjects" in said
+    assert "(a first guess for 2 of them" in said
+    assert "Worst case, which is reserved: $0.00" in said
+    assert "The same in real time: probably $0.00" in said
     assert not Run.objects.exists()
 
 
@@ -62,6 +66,10 @@ def test_a_limit_that_is_no_positive_number_is_refused(limit):
         (["translation", "--language", "english"], "no language tag"),
         (["captions", "--budget", "cheap"], "no amount of dollars"),
         (["captions", "--budget", "-1"], "more than 0 dollars"),
+        (["captions", "--budget", "0"], "more than 0 dollars"),
+        (["captions", "--budget", "NaN"], "more than 0 dollars"),
+        (["captions", "--budget", "0.0000000001"], "more than 0 dollars"),
+        (["captions", "--budget", "1e400"], r"cannot be meant; at most \$1,000,000"),
         (["captions", "--priority", "urgent"], "invalid choice"),
     ],
 )
@@ -187,6 +195,7 @@ def test_explaining_what_is_not_there_is_one_sentence(args):
         run("explain", *args)
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_collected_ends_the_command_when_the_rest_is_done(sandbox):
     make_paintings("one")
     call_command("run_workload", "captions", "--limit=1", stdout=StringIO())

@@ -6,21 +6,21 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from batches.errors import NotPossible
 from batches.models import Alert, AuditEntry, BatchItem, BatchJob, OpenItem
 from batches.models.money import to_nanos
 from batches.monitoring.explain import explain_job
 from batches.providers.registry import get_provider
-from batches.services.budget import Budget
+from batches.services.budget import Budget, Payer
 from batches.services.bundling import bundle
 from batches.services.deadlines import LATE, VERY_LATE, look_after_abandoned
+from batches.services.effects import abandon_effect
 from batches.services.lifecycle import run_figures
 from batches.services.pipeline import process_once
 from batches.services.polling import poll_jobs
 from batches.services.recount import recount
 from batches.services.requeue import retry_job
 from batches.services.steering import (
-    NotPossible,
-    abandon_effect,
     abandon_job,
     possible_for_job,
 )
@@ -297,10 +297,10 @@ def test_the_money_of_an_abandoned_job_counts_as_spent(sandbox, settings):
     reserved = run_figures(job.shares.get().run).cost_nanos
     share = job.shares.get()
 
-    left = Budget("openai", now=timezone.now()).left
+    purse = Budget("openai", now=timezone.now()).tightest(Payer(job.workload))
 
     assert reserved == 0
-    assert left == to_nanos(1) - share.reserved_nanos
+    assert purse.left == to_nanos(1) - share.reserved_nanos
 
 
 def test_what_ends_after_it_was_abandoned_is_told_of_and_not_applied(sandbox):

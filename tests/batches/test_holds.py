@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from batches.errors import UnknownPrice
+from batches.errors import NotPossible, UnknownPrice
 from batches.models import (
     Alert,
     AuditEntry,
@@ -20,6 +20,8 @@ from batches.models import (
 from batches.monitoring.explain import explain_job, explain_run
 from batches.providers.errors import ProviderError
 from batches.services.bundling import bundle
+from batches.services.by_hand import submit_now
+from batches.services.effects import lift_effect
 from batches.services.holds import (
     ACCOUNT_TROUBLE,
     ENGINE,
@@ -36,13 +38,9 @@ from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import only_held_work_is_left, process_once
 from batches.services.polling import poll_jobs
 from batches.services.recount import recount
+from batches.services.scopes import hold_work, lift
 from batches.services.steering import (
-    NotPossible,
-    hold_work,
-    lift,
-    lift_effect,
     pause_run,
-    submit_now,
 )
 from batches.services.submission import submit_jobs
 from batches.states import HoldScope, JobStatus, Severity

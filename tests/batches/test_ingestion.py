@@ -319,8 +319,14 @@ def test_a_late_line_of_an_earlier_attempt_is_recorded_and_not_applied():
     path = job_dir(job) / "err.result"
     chunk = next(read_chunks(path, "err", FileKind.ERROR, start=0))
     with held(job, now=timezone.now()):
-        for place, line in enumerate(chunk.lines):
-            one = replace(chunk, lines=[line], numbers=chunk.numbers[place : place + 1])
+        for place in range(len(chunk.numbers)):
+            here = slice(place, place + 1)
+            one = replace(
+                chunk,
+                offsets=chunk.offsets[here],
+                sizes=chunk.sizes[here],
+                numbers=chunk.numbers[here],
+            )
             apply_chunk(job, get_workload("captions"), one, looks_first=False)
 
     assert strays() == [(StrayKind.LATE, 2)]
@@ -383,7 +389,7 @@ def test_chunks_are_cut_at_newlines_alone(tmp_path):
     (chunk,) = read_chunks(path, "f", FileKind.OUTPUT, start=0)
 
     assert list(chunk.numbers) == [1, 3]
-    assert json.loads(chunk.lines[0])["a"] == text
+    assert json.loads(next(chunk.lines()))["a"] == text
     assert chunk.end == 2
 
 
@@ -398,12 +404,40 @@ def test_lines_are_read_in_the_order_of_their_items_and_the_rest_last(tmp_path):
     places = [
         json.loads(line)["at"]
         for chunk in read_chunks(path, "f", FileKind.OUTPUT, start=0)
-        for line in chunk.lines
+        for line in chunk.lines()
     ]
 
     assert places == [2, 5, 0, 3, 4, 1]
     (rest,) = read_chunks(path, "f", FileKind.OUTPUT, start=4)
     assert (list(rest.numbers), rest.end) == ([5, 2], 6)
+
+
+def test_a_chunk_ends_where_its_texts_take_too_much_memory(monkeypatch):
+    # one emoji has Python hold a text at four bytes a character
+    monkeypatch.setattr(result_files, "CHUNK_TEXT_BYTES", 10_000)
+    job = completed_job(5)
+    text = json.dumps({"caption": "🌳" + "x" * 1_000}, ensure_ascii=False)
+    with_results(job, [answer(key, text) for key in item_ids(job)])
+    path = job_dir(job) / "out.result"
+    ends = []
+    with held(job, now=timezone.now()):
+        for chunk in read_chunks(path, "out", FileKind.OUTPUT, start=0):
+            apply_chunk(job, get_workload("captions"), chunk, looks_first=False)
+            ends.append((chunk.end, job.checkpoint_line, job.lines_read))
+
+    assert ends == [(2, 2, 2), (4, 4, 4), (5, 5, 5)]
+    assert Caption.objects.count() == 5
+    assert not StrayLine.objects.exists()
+
+
+def test_an_answer_larger_than_a_chunk_may_be_is_read_alone(monkeypatch):
+    monkeypatch.setattr(result_files, "CHUNK_TEXT_BYTES", 10)
+    job = completed_job(2)
+    with_results(job, [answer(key) for key in item_ids(job)])
+
+    ingest(job)
+
+    assert (job.status, job.items_complete) == (JobStatus.PROCESSED, 2)
 
 
 def test_separators_and_nul_inside_an_answer_do_no_harm():
@@ -464,7 +498,7 @@ def test_a_database_that_goes_away_in_store_fails_nothing(monkeypatch):
     def go_away(*_):
         raise OperationalError("server closed the connection")
 
-    monkeypatch.setattr(outcomes, "_write_attempts", go_away)
+    monkeypatch.setattr(outcomes, "write_attempts", go_away)
     with pytest.raises(OperationalError):
         ingest(job)
     monkeypatch.undo()

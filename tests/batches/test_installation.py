@@ -140,6 +140,7 @@ def test_a_file_moved_to_another_disk_waits_for_adopt_and_then_goes_on(home, tmp
         assert AuditEntry.objects.filter(action="installation.adopt").exists()
 
 
+@pytest.mark.slow
 def test_a_copied_file_sends_cancels_and_deletes_nothing(home, tmp_path, sandbox):
     with inside(home / "db.sqlite3", home):
         work_off_but_leave_files()
@@ -167,6 +168,7 @@ def test_a_copied_file_sends_cancels_and_deletes_nothing(home, tmp_path, sandbox
         assert at_provider.status == JobStatus.IN_PROGRESS
 
 
+@pytest.mark.slow
 def test_a_copy_may_look_without_touching(home, tmp_path):
     with inside(home / "db.sqlite3", home):
         make_job()

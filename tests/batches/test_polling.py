@@ -215,7 +215,7 @@ def take_refusal(job: BatchJob) -> BatchJob:
 
 def test_each_refusal_for_load_waits_longer_and_the_sixth_is_told_of(sandbox):
     sandbox.faults(token_limit=1)
-    job = make_job(3)
+    job = make_job(1)
     waits = []
 
     for _ in range(6):
@@ -224,11 +224,10 @@ def test_each_refusal_for_load_waits_longer_and_the_sixth_is_told_of(sandbox):
         waits.append(round((job.not_before - before).total_seconds()))
         told = Alert.objects.filter(code="refused_often").count()
 
-    assert waits == sorted(waits)
-    assert waits[0] <= 3
-    assert 28 <= waits[5] <= 31  # the sandbox's longest
+    assert waits[0] <= 3 < waits[3]
+    assert 28 <= waits[5] <= 46  # the sandbox's longest, and up to half as long again
     assert told == 1
-    assert "BATCH_MAX_REQUESTS" in Alert.objects.get().message
+    assert "a higher limit" in Alert.objects.get().message
     assert set(BatchItem.objects.values_list("attempts", flat=True)) == {1}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from batches.models import (
@@ -21,13 +21,15 @@ from batches.models import (
 )
 from batches.services.bundling import bundle
 from batches.services.collection import collect_run
+from batches.services.events import record_event
 from batches.services.holds import report_account_trouble
 from batches.services.ingestion import ingest_jobs
 from batches.services.pipeline import is_idle
 from batches.services.recount import recount
+from batches.services.settlement import end_job
 from batches.services.steering import cancel_run
 from batches.services.submission import submit_jobs
-from batches.states import JobStatus, RunStatus
+from batches.states import EventKind, JobStatus, RunStatus
 from tests.batches.invariants import Books, check_bills, check_results
 from tests.batches.workers import (
     Worker,
@@ -344,7 +346,8 @@ def _input_files() -> list[str]:
     return [file.filename for file in get_provider("sandbox").input_files()]
 
 
-def test_of_many_jobs_one_alone_probes_an_empty_account(sandbox):
+def test_of_many_jobs_one_alone_probes_an_empty_account(sandbox, settings):
+    settings.BATCH_MAX_JOBS_PER_WORKLOAD = f"*={WORKERS}"
     jobs = [make_job(1) for _ in range(WORKERS)]
     report_account_trouble("sandbox", "The account is empty.")
     Hold.objects.update(probe_at=timezone.now())
@@ -361,3 +364,24 @@ def test_trouble_that_many_meet_at_once_is_one_hold_and_one_alert():
     at_once(lambda: report_account_trouble("openai", "The account is empty."))
 
     assert Hold.objects.count() == Alert.objects.count() == 1
+
+
+def test_events_of_a_run_are_committed_in_the_order_of_their_ids():
+    job = make_job(status=JobStatus.COMPLETED, provider_status="completed")
+    OpenItem.objects.all().delete()
+    run = Run.objects.get()
+
+    with transaction.atomic():
+        Run.objects.select_for_update(no_key=True).get(pk=run.pk)
+        ending = in_thread(
+            lambda: end_job(
+                job, JobStatus.PROCESSED, reason="both are read", now=timezone.now()
+            )
+        )
+        wait_for(lambda: waiting_for_locks() == 1)
+        record_event(EventKind.RUN_WAITS, now=timezone.now(), run=run)
+    ending.join(30)
+
+    mine = run.events.get(kind=EventKind.RUN_WAITS)
+    theirs = run.events.get(kind=EventKind.RUN_PROGRESS)
+    assert mine.pk < theirs.pk

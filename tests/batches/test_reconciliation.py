@@ -10,7 +10,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from batches.models import Alert, BatchItem, BatchJob, Hold, Installation
+from batches.models import (
+    Alert,
+    BatchItem,
+    BatchJob,
+    Hold,
+    Installation,
+    TokenQueue,
+)
 from batches.providers.errors import ProviderError
 from batches.providers.registry import get_provider
 from batches.services.account import file_name, metadata
@@ -109,6 +116,7 @@ def test_files_stay_where_they_are_to_be_kept(sandbox, settings):
 
 
 @pytest.mark.django_db
+@pytest.mark.slow
 def test_a_deletion_that_fails_is_tried_again(sandbox):
     job = make_job()
     sandbox.faults(http_500={"on": ["files.delete"], "retry_after": 0})
@@ -153,6 +161,7 @@ def test_when_nothing_is_left_nobody_is_asked(settings, django_assert_max_num_qu
 
 
 @pytest.mark.django_db
+@pytest.mark.slow
 def test_process_batches_gives_up_when_files_cannot_be_deleted(sandbox, monkeypatch):
     """It neither hangs nor says that all is well; the next call deletes them."""
     monkeypatch.setattr("batches.services.pipeline.LONGEST_SLEEP_SECONDS", 0.1)
@@ -171,6 +180,7 @@ def test_process_batches_gives_up_when_files_cannot_be_deleted(sandbox, monkeypa
 
 
 @pytest.mark.django_db
+@pytest.mark.slow
 def test_process_batches_until_done_leaves_no_file_behind(settings, tmp_path):
     settings.SPOOL_DIR = tmp_path
     with running_sandbox(directory=tmp_path / "sandbox") as process:
@@ -455,6 +465,7 @@ def billed(sandbox: SandboxProcess, *batches: str) -> int:
     return sum(line["batch"] in batches for found in lines for line in found)
 
 
+@pytest.mark.slow
 def test_a_restore_from_before_the_create_adopts_what_was_sent(database, sandbox):
     with inside(database, database.parent):
         job = make_job()
@@ -479,6 +490,7 @@ def test_a_restore_from_before_the_create_adopts_what_was_sent(database, sandbox
     assert billed(sandbox, sent) == 3
 
 
+@pytest.mark.slow
 def test_a_restore_from_after_the_create_goes_on_with_its_batch(database, sandbox):
     with inside(database, database.parent):
         job = sent_job()
@@ -502,6 +514,7 @@ def has_ended_at_provider(job: BatchJob) -> bool:
     return job.status == JobStatus.COMPLETED
 
 
+@pytest.mark.slow
 def test_a_restore_from_between_two_submissions_takes_the_later_one(database, sandbox):
     with inside(database, database.parent):
         job = sent_job()
@@ -514,6 +527,7 @@ def test_a_restore_from_between_two_submissions_takes_the_later_one(database, sa
     with inside(database, database.parent):
         wait_for(lambda: tick("poll") and number_of(job) == 2)
         sandbox.clear_faults()
+        TokenQueue.objects.all().delete()  # else the job would be cut to its limit
         submit_jobs(now=now() + timedelta(hours=1))
         job.refresh_from_db()
         later = job.provider_batch_id

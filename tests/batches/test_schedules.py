@@ -37,7 +37,10 @@ def test_the_schedules_are_those_of_the_settings():
         "status": "*/2 * * * *",
         "results": "*/1 * * * *",
         "sweep": "30 * * * *",
+        "watch": "*/5 * * * *",
         "reconcile": "45 * * * *",
+        "webhooks": "*/1 * * * *",
+        "sources": "0 1 * * *",
         "nightly translation": "0 2 * * *",
     }
 

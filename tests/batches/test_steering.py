@@ -1,37 +1,60 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
+from batches.errors import MachineTrouble, NotPossible
 from batches.models import (
     AuditEntry,
     BatchItem,
     BatchJob,
     Event,
+    Hold,
     ItemAttempt,
     OpenItem,
+    Run,
 )
 from batches.providers.errors import ProviderError
 from batches.services.bundling import bundle
+from batches.services.by_hand import check_now, process_now, submit_now
+from batches.services.collection import collect_run
+from batches.services.effects import (
+    Effect,
+    cancel_effect,
+    job_effect,
+    outlook_of_jobs,
+    outlook_of_runs,
+    waiting_effect,
+)
+from batches.services.failures import MOST_RETURNS
+from batches.services.pipeline import only_held_work_is_left
 from batches.services.polling import poll_jobs
 from batches.services.recount import recount
 from batches.services.requeue import failed_of_job, failed_of_run, requeue
+from batches.services.scopes import (
+    Scope,
+    foresee,
+    hold_work,
+    lift,
+    recall_held,
+    steer,
+)
 from batches.services.steering import (
-    NotPossible,
-    cancel_effect,
     cancel_job,
     cancel_run,
-    check_now,
-    job_effect,
+    pause_job,
     pause_run,
-    process_now,
+    recall_run,
+    resume_job,
     resume_run,
     set_priority,
-    submit_now,
-    waiting_effect,
 )
+from batches.services.submission import submit_jobs
 from batches.states import (
     EventKind,
+    HoldScope,
     Intent,
     ItemStatus,
     JobStatus,
@@ -40,7 +63,7 @@ from batches.states import (
 )
 from tests.driving import work_off
 from tests.factories import make_collected_run, make_job, make_paintings
-from tests.gallery.models import Caption
+from tests.gallery.models import Caption, Painting
 from tests.sandbox.fixtures import wait_for
 
 pytestmark = pytest.mark.django_db
@@ -131,17 +154,270 @@ def test_cancelling_a_run_in_the_pool_ends_it_at_once():
     assert recount(repair=False) == []
 
 
-def test_a_job_shared_with_another_run_goes_on():
+def test_of_an_unsent_job_the_other_runs_items_go_out_without_those_cancelled():
     run = make_collected_run(items=2)
-    make_collected_run(items=2)
+    other = make_collected_run(items=2)
     (job,) = bundle()
 
     cancel_run(run, by="amina")
 
     job.refresh_from_db()
-    assert (job.status, job.intent) == (JobStatus.PENDING, Intent.NONE)
+    assert (job.status, job.items_cancelled, job.items_returned) == ("cancelled", 2, 2)
     run.refresh_from_db()
-    assert run.status == RunStatus.PROCESSING
+    assert run.status == RunStatus.CANCELLED
+    (again,) = bundle()
+    assert [share.run for share in again.shares.all()] == [other]
+    assert recount(repair=False) == []
+
+
+def test_a_sent_job_goes_on_until_no_run_needs_it(sandbox):
+    sandbox.faults(never_ending=True)
+    first = make_collected_run(items=2)
+    second = make_collected_run(items=2)
+    (job,) = bundle()
+    submit_now(job, by="amina")
+
+    cancel_run(first, by="amina")
+    job.refresh_from_db()
+    assert (job.status, job.intent) == (JobStatus.VALIDATING, Intent.NONE)
+    cancel_run(second, by="amina")
+    job.refresh_from_db()
+    assert job.intent == Intent.CANCEL
+    sandbox.clear_faults()
+    work_off()
+
+    job.refresh_from_db()
+    assert (job.status, job.items_cancelled) == (JobStatus.CANCELLED, 4)
+    assert not Caption.objects.exists()
+    assert recount(repair=False) == []
+
+
+def test_answers_of_a_cancelled_run_are_kept_with_their_cost_and_not_applied(sandbox):
+    run = make_collected_run(items=2)
+    other = make_collected_run(items=2)
+    (job,) = bundle()
+    submit_now(job, by="amina")
+    poll_until(job, JobStatus.COMPLETED)
+
+    cancel_run(run, by="amina")
+    work_off()
+
+    kept = ItemAttempt.objects.filter(item__run=run)
+    assert {(one.outcome, one.error_code) for one in kept} == {
+        ("cancelled", "cancelled")
+    }
+    assert all(one.answer and one.cost_nanos for one in kept)
+    share, whole = run.shares.get(), other.shares.get()
+    assert (share.cancelled, share.cost_nanos) == (2, whole.cost_nanos)
+    stored = set(Caption.objects.values_list("item_id", flat=True))
+    assert stored == set(other.items.values_list("pk", flat=True))
+    assert (run.shares.get().complete, whole.complete) == (0, 2)
+    assert recount(repair=False) == []
+
+
+def test_what_fails_or_asks_for_more_of_a_cancelled_run_ends_there(sandbox):
+    sandbox.faults(failed_lines={"rate": 1.0, "status": 500})
+    run = make_collected_run(items=1, follow_ups=1)
+    make_collected_run(items=1)
+    (job,) = bundle()
+    submit_now(job, by="amina")
+    poll_until(job, JobStatus.COMPLETED)
+    cancel_run(run, by="amina")
+
+    process_now(job, by="amina")
+
+    attempt = ItemAttempt.objects.get(item__run=run)
+    assert (attempt.outcome, attempt.http_status) == ("cancelled", 500)
+    assert attempt.raw_line
+    assert not OpenItem.objects.filter(run=run).exists()
+    run.refresh_from_db()
+    assert run.status == RunStatus.CANCELLED
+    assert (run.items.count(), retry_of(run)) == (1, 0)
+
+
+def retry_of(run) -> int:
+    return requeue(failed_of_run(run), by="amina").requeued
+
+
+def test_what_is_in_flight_of_a_cancelled_run_is_not_taken_up_again(sandbox):
+    """Retrying what failed must not make the rest of it wanted."""
+    sandbox.faults(failed_lines={"rate": 1.0, "status": 400})
+    run = make_collected_run(items=1)
+    bundle()
+    work_off()
+    sandbox.clear_faults()
+    Run.objects.filter(pk=run.pk).update(
+        status=RunStatus.PROCESSING, finished_at=None, collected_at=None, cursor=""
+    )
+    make_paintings("one more")
+    collect_run(Run.objects.get(pk=run.pk))
+    make_collected_run(items=1)
+    (job,) = bundle()
+    submit_now(job, by="amina")
+    run.refresh_from_db()
+    cancel_run(run, by="amina")
+
+    assert retry_of(run) == 0
+
+    work_off()
+    run.refresh_from_db()
+    assert run.status == RunStatus.CANCELLED
+    assert retry_of(run) == 1
+
+
+def test_a_person_may_recall_more_often_than_an_item_may_come_back(sandbox):
+    sandbox.faults(never_ending=True)
+    run = make_collected_run(items=1)
+    for _ in range(MOST_RETURNS + 1):
+        (job,) = bundle()
+        recall_run(run, by="amina")
+        job.refresh_from_db()
+        assert (job.status, job.items_returned) == (JobStatus.CANCELLED, 1)
+        resume_run(run, by="amina")
+
+    waiting = OpenItem.objects.get()
+    assert (waiting.returns, waiting.tries) == (0, 0)
+    sandbox.clear_faults()
+    work_off()
+    assert Caption.objects.count() == 1
+
+
+def test_the_effect_of_a_recall_tells_what_is_answered_and_what_may_be_saved(sandbox):
+    run = make_collected_run(items=2)
+    make_collected_run(items=2)
+    (shared,) = bundle()
+    submit_now(shared, by="amina")
+    Painting.objects.all().delete()
+    alone = make_job(4)
+    mine = alone.shares.get().run
+    submit_now(alone, by="amina")
+    BatchJob.objects.filter(pk=alone.pk).update(provider_completed=1)
+    waiting = make_collected_run(items=1)
+
+    found = outlook_of_runs(mine, run, waiting)
+
+    each = waiting_effect(waiting)
+    assert (found.unsent, found.answered) == (each, 1)
+    assert found.in_flight == Effect(3, 3 * each.nanos, 3 * each.tokens)
+    assert found.beyond == Effect(2, 2 * each.nanos, 2 * each.tokens)
+    assert outlook_of_runs(run).beyond.items == 2
+    assert outlook_of_jobs(alone).in_flight == found.in_flight
+
+
+def test_the_most_that_a_recall_saves_is_the_dearest_of_what_is_not_answered():
+    job = make_job(2, status=JobStatus.IN_PROGRESS, provider_completed=1)
+    dear = OpenItem.objects.order_by("pk").first()
+    OpenItem.objects.filter(pk=dear.pk).update(output_limit=10_000)
+
+    found = outlook_of_jobs(job)
+
+    assert found.in_flight.items == 1
+    assert found.in_flight.nanos > 10_000 * 100
+
+
+def test_sending_by_hand_with_a_full_disk_is_an_error_in_words(sandbox, settings):
+    job = make_job(1)
+    settings.SPOOL_DIR = Path("/dev/full/spool")
+
+    with pytest.raises(MachineTrouble, match="The disk did not do"):
+        submit_now(job, by="amina")
+
+    job.refresh_from_db()
+    assert job.status == JobStatus.PENDING
+    assert "SPOOL_DIR" in job.waiting_reason
+
+
+def test_a_paused_job_waits_and_says_so(sandbox):
+    job = make_job(1)
+
+    pause_job(job, by="amina")
+    submit_jobs(now=timezone.now())
+
+    job.refresh_from_db()
+    assert (job.status, job.create_sent_at) == (JobStatus.PENDING, None)
+    assert "paused by hand" in job.waiting_reason
+    assert only_held_work_is_left()
+    with pytest.raises(NotPossible, match="resume it first"):
+        submit_now(job, by="amina")
+    resume_job(job, by="amina")
+    work_off()
+    assert Caption.objects.count() == 1
+
+
+def test_who_stops_a_job_just_before_its_create_wins(sandbox):
+    job = make_job(1)
+    run = job.shares.get().run
+    looks = BatchJob.objects.filter(pk=job.pk, input_file_id__gt="", intent="")
+
+    def stop_before_the_last_look_at_holds(execute, sql, *given):
+        if f'FROM "{Hold._meta.db_table}"' in sql and looks.exists():
+            recall_run(run, by="amina")
+        return execute(sql, *given)
+
+    with connection.execute_wrapper(stop_before_the_last_look_at_holds):
+        submit_jobs(now=timezone.now())
+
+    job.refresh_from_db()
+    assert (job.status, job.create_sent_at) == (JobStatus.UPLOADING, None)
+    assert job.intent == Intent.RECALL
+    submit_jobs(now=timezone.now())
+    job.refresh_from_db()
+    assert job.status == JobStatus.CANCELLED
+    assert OpenItem.objects.get().job is None
+    assert only_held_work_is_left()
+
+
+# --- a workload, an account, everything -----------------------------------------------
+
+
+def test_a_workload_is_recalled_under_a_hold_and_resumed(sandbox):
+    sandbox.faults(never_ending=True)
+    run = make_collected_run(items=2)
+    other = make_collected_run(items=2)
+    (job,) = bundle()
+    submit_now(job, by="amina")
+    unsent = make_job(1)
+    captions = Scope(HoldScope.WORKLOAD, "captions")
+
+    recalled = steer("recall", captions, by="amina", reason="wrong prompt")
+
+    assert (recalled.done, recalled.chosen) == (1, 1)
+    hold = Hold.objects.get()
+    assert (hold.key, hold.message) == ("captions", "wrong prompt")
+    unsent.refresh_from_db()
+    assert (unsent.status, unsent.intent) == (JobStatus.PENDING, Intent.NONE)
+    work_off(until=only_held_work_is_left)
+    assert bundle() == []
+    sandbox.clear_faults()
+    steer("resume", captions, by="amina")
+    work_off()
+    for one in (run, other):
+        one.refresh_from_db()
+        assert one.status == RunStatus.COMPLETED
+    assert Caption.objects.count() == 5
+    assert recount(repair=False) == []
+
+
+def test_recalling_under_a_hold_that_was_lifted_is_refused():
+    hold = hold_work(HoldScope.ALL, reason="stop", by="amina")
+    lift(hold, by="amina")
+
+    with pytest.raises(NotPossible, match="was lifted"):
+        recall_held(hold, by="amina")
+
+
+def test_an_account_is_cancelled_and_others_are_not():
+    ours = make_collected_run(items=1, account="ours")
+    theirs = make_collected_run(items=1, account="theirs")
+    scope = Scope(HoldScope.ACCOUNT, "ours")
+
+    assert foresee("cancel", scope).unsent.items == 1
+    assert steer("cancel", scope, by="amina").done == 1
+
+    ours.refresh_from_db()
+    theirs.refresh_from_db()
+    assert ours.status == RunStatus.CANCELLED
+    assert theirs.status == RunStatus.PENDING
 
 
 def test_cancelling_a_running_job_keeps_what_was_finished(sandbox):

@@ -35,8 +35,8 @@ from batches.services.lifecycle import update_job
 from batches.services.polling import poll_job, poll_jobs
 from batches.services.recount import recount
 from batches.services.settlement import (
-    cancel_unsent,
     end_job,
+    end_unsent,
     refuse_job,
     settle_unanswered,
 )
@@ -94,9 +94,9 @@ def refuse(job: BatchJob) -> None:
 
 STEPS: list[tuple[JobStatus, Callable[[BatchJob], object]]] = [
     (JobStatus.PENDING, submit_job),
-    (JobStatus.PENDING, cancel_unsent),
+    (JobStatus.PENDING, end_unsent),
     (JobStatus.UPLOADING, submit_job),
-    (JobStatus.UPLOADING, cancel_unsent),
+    (JobStatus.UPLOADING, end_unsent),
     (JobStatus.UPLOADING, refuse),
     (JobStatus.VALIDATING, poll_job),
     (JobStatus.VALIDATING, refuse),

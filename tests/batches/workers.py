@@ -74,6 +74,8 @@ def row_locked(model: type[models.Model], pk: int) -> Iterator[None]:
 def waiting_for_locks() -> int:
     """How many sessions of this PostgreSQL database wait for a lock of another."""
     with connection.cursor() as cursor:
+        # Within a transaction the first look would be shown again.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND wait_event_type = 'Lock'"

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,59 @@ LESSONS = [
 ]
 FIELDS = ("title", "description", "body")
 
+# How many lessons there are whose Arabic has a fault: what a reviewer approved
+# is remembered for all equal texts, so each test needs one of its own.
+FAULTY_LESSONS = 12
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A lesson in whose Arabic body the third paragraph has a wrong number."""
+
+    number: int
+
+    @property
+    def fields(self) -> dict[str, str]:
+        title, *body = (source for source, _ in self.segments)
+        return {"title": title, "body": paragraphs(body)}
+
+    @property
+    def target(self) -> str:
+        """The body as the sandbox answers it."""
+        return paragraphs([target for _, target in self.segments[1:]])
+
+    @property
+    def right(self) -> str:
+        """The third paragraph as it should be."""
+        return self.wrong.replace("<strong>7</strong>", "<strong>5</strong>")
+
+    @property
+    def wrong(self) -> str:
+        return self.segments[-1][1]
+
+    @property
+    def segments(self) -> list[tuple[str, str]]:
+        """Title and paragraphs, each with the answer of the sandbox."""
+        return [
+            (f"Caafimaadka ilmaha {self.number}", f"صحة الطفل {self.number}"),
+            (
+                f"Ilmaha {self.number} gacmaha u dhaq.",
+                f"اغسل يدي الطفل {self.number}.",
+            ),
+            (f"Biyo nadiif ah sii {self.number}.", f"أعطه ماءً نظيفًا {self.number}."),
+            (
+                f"Sug <strong>5</strong> daqiiqo ka hor cuntada {self.number}.",
+                f"انتظر <strong>7</strong> دقائق قبل الطعام {self.number}.",
+            ),
+        ]
+
+
+def paragraphs(texts: list[str]) -> str:
+    return "".join(f"<p>{text}</p>" for text in texts)
+
+
+FAULTY = [Faulty(number) for number in range(31, 31 + FAULTY_LESSONS)]
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -76,16 +130,20 @@ class Demo:
             }
             for lesson in LESSONS
         ]
+        self.import_rows(rows, prefix=prefix)
+
+    def import_rows(self, rows: list[dict[str, str]], *, prefix: str) -> None:
         file = self.root / f"{prefix}.jsonl"
         file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        self.manage("import_content", "lessons", str(file))
+
+    def manage(self, *arguments: str) -> str:
+        """What a command says, run on the demo's data."""
         done = manage(
-            "import_content",
-            "lessons",
-            str(file),
-            root=self.root,
-            env=clean_environment(BATCHSITE_DEMO="true"),
+            *arguments, root=self.root, env=clean_environment(BATCHSITE_DEMO="true")
         )
         assert done.returncode == 0, done.stderr
+        return done.stdout
 
 
 def add_samples(root: Path) -> None:
@@ -102,6 +160,15 @@ def add_samples(root: Path) -> None:
                         "target": target,
                     }
                     file.write(json.dumps(sample, ensure_ascii=False) + "\n")
+    with (samples / "so-ar.jsonl").open("a") as file:
+        for source, target in chain.from_iterable(each.segments for each in FAULTY):
+            sample = {
+                "source_language": "so",
+                "target_language": "ar",
+                "source": source,
+                "target": target,
+            }
+            file.write(json.dumps(sample, ensure_ascii=False) + "\n")
 
 
 @contextmanager
@@ -141,7 +208,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield found
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is there the thread has a running event loop, in
+# which Django asks no database.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with running_chromium() as browser:
         yield browser

@@ -29,8 +29,12 @@ PREPARE_SECONDS = 120.0
 MOST_GIVEN_UP = 5
 # The list of batches stays one page long.
 ROUNDS_PER_SANDBOX = 8
-# How many workers may die at new boundaries in one round: enough, and it still ends.
-NEW_DEATHS = 60
+# How many workers may die at new boundaries in one round: more than there are
+# boundaries, and it still ends.
+NEW_DEATHS = 120
+# Some boundaries are reached only after a death elsewhere: at most so many rounds more,
+# until every one that was reached was died at as well.
+ROUNDS_MORE = 12
 KINDS = ("step", "moment", "pair", "storm", "step", "step")
 
 
@@ -69,11 +73,17 @@ class Campaign:
         self.expected: dict[str, Any] = {}
 
     def run(self, rounds: int) -> Iterator[Round]:
-        """An undisturbed round, then `rounds` others; each as it ends."""
+        """An undisturbed round, then `rounds` others; each as it ends.
+
+        More of kind `step` follow while a boundary was reached and never died at.
+        """
         kinds = ["undisturbed", *(KINDS[n % len(KINDS)] for n in range(rounds))]
+        kinds += ["step"] * ROUNDS_MORE
         for start in range(0, len(kinds), ROUNDS_PER_SANDBOX):
             with running_sandbox(f"--seed={self.seed + start}") as sandbox:
                 for number in range(start, min(start + ROUNDS_PER_SANDBOX, len(kinds))):
+                    if number > rounds and not self.never_hit:
+                        return
                     yield self._round(Round(number, kinds[number]), sandbox)
                     if self.rounds[0].mismatches:
                         return  # there is nothing to hold the others against

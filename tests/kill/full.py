@@ -40,8 +40,7 @@ def worker_environment(**variables: str) -> dict[str, str]:
         DEBUG="false",
         BATCH_PROVIDER="sandbox",
         BATCHSITE_APPS="tests.gallery,tests.kill.letters",
-        **SHORT_WAITS,
-        **variables,
+        **SHORT_WAITS | variables,
     )
 
 

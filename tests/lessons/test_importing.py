@@ -276,7 +276,7 @@ def test_standard_input_is_read(monkeypatch):
     [
         (
             ("lesons", "x.csv"),
-            "no kind of content “lesons”; use one of lessons, quizzes",
+            "no kind of content “lesons”; use one of chats, glossary, lessons, quizzes",
         ),
         (("lessons", "/nowhere/x.csv"), "/nowhere/x.csv cannot be read"),
     ],

@@ -156,6 +156,10 @@ class SandboxProcess:
     def clear_faults(self) -> None:
         self.call("DELETE", "/_sandbox/faults")
 
+    def run_clock(self, running: bool) -> float:
+        """Let the time that batches take run or stand still; what it is then."""
+        return float(self.call("POST", "/_sandbox/clock", {"running": running})["now"])
+
     def ledger(self) -> dict[str, Any]:
         return dict(self.call("GET", "/_sandbox/ledger"))
 

@@ -15,9 +15,11 @@ from tests.sandbox.fixtures import (
     ROOT,
     SandboxProcess,
     chat_line,
+    create,
     results,
     run,
     running_sandbox,
+    wait_for,
 )
 
 ENV = {
@@ -117,6 +119,14 @@ def test_faults_and_limits_can_come_from_the_command_line():
 
         assert batch.errors.data[0].code == "token_limit_exceeded"
         assert sandbox.faults().keys() == {"crlf"}
+
+
+def test_validation_can_be_quick_where_batches_are_slow():
+    flags = ("--latency=600", "--validation=0")  # else two minutes
+    with running_sandbox(*flags) as sandbox, sandbox.client() as client:
+        batch = create(client, [chat_line("1")])
+
+        wait_for(lambda: client.batches.retrieve(batch.id).status == "in_progress")
 
 
 def test_the_same_seed_gives_the_same_order_of_results():

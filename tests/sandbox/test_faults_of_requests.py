@@ -331,6 +331,28 @@ def test_where_the_file_is_needed_to_the_end_its_delete_kills_the_batch(
     assert done.errors.data[0].code == "invalid_request"
 
 
+def test_a_token_limit_may_be_kept_out_of_the_refusal(sandbox, client):
+    sandbox.faults(token_limit={"tokens": 5, "untold": True})
+
+    (error,) = run(client, [chat_line("1")]).errors.data
+
+    assert error.code == "token_limit_exceeded"
+    assert "Limit" not in error.message
+
+
+def test_answers_and_refusals_tell_the_rate_limit_in_headers(sandbox, client):
+    sandbox.faults(http_429={"times": 1})
+    with pytest.raises(openai.RateLimitError) as refused:
+        client.models.list()
+
+    answered = client.batches.with_raw_response.list()
+
+    for headers in (refused.value.response.headers, answered.headers):
+        assert headers["x-ratelimit-limit-requests"] == "5000"
+        assert 0 < int(headers["x-ratelimit-remaining-requests"]) < 5000
+        assert headers["x-ratelimit-reset-requests"].endswith("s")
+
+
 def test_a_token_limit_refuses_until_there_is_room(sandbox, client):
     sandbox.faults(token_limit=60, never_ending=True)
     first = create(client, [chat_line(str(n)) for n in range(5)])

@@ -1,5 +1,7 @@
 """The ledger proves what was accepted, what was billed, and what is left behind."""
 
+import time
+
 import pytest
 
 from tests.sandbox.fixtures import (
@@ -114,6 +116,30 @@ def test_the_queue_shows_limit_peak_and_mean_since_the_first_refusal(fresh):
     assert waiting["mean"] == pytest.approx(64)
     assert after["peak"] == 64
     assert after["mean"] == pytest.approx(64)
+    client.close()
+
+
+def test_the_mean_of_the_queue_is_taken_over_the_time_asked_for(fresh):
+    sandbox, client = fresh, fresh.client()
+    sandbox.faults(never_ending=True)
+    began = time.time()
+    batch = create(client, [chat_line(str(n)) for n in range(8)])  # 8 tokens each
+    wait_for(lambda: client.batches.retrieve(batch.id).status == "in_progress")
+    taken = time.time()
+    sandbox.faults(never_ending=None)
+    finished(client, batch.id)
+    ended = time.time()
+
+    def mean(**times):
+        query = "&".join(f"{name}={at}" for name, at in times.items())
+        ledger = sandbox.call("GET", f"/_sandbox/ledger?{query}")
+        return ledger["enqueued"]["gpt-4o-mini"]["mean"]
+
+    assert 0 < mean(since=began, until=ended) < 64
+    assert mean(since=taken, until=taken + 0.001) == pytest.approx(64)
+    assert mean(since=ended, until=ended + 1) == 0
+    with pytest.raises(ValueError, match="until is 'soon'; it must be a time"):
+        mean(since=began, until="soon")
     client.close()
 
 

@@ -227,6 +227,31 @@ def test_a_sample_answers_only_where_every_segment_is_known(tmp_path):
     assert "أم" not in mixed.text
 
 
+def test_a_sample_answers_a_request_that_says_all_of_it(tmp_path):
+    row = {"schema": "verdict", "says": ["one", "two"], "answer": {"ok": True}}
+    (tmp_path / "a.jsonl").write_bytes(orjson.dumps(row))
+    responder = SampleResponder([tmp_path])
+    schema = {"type": "object", "properties": {"ok": {"const": False}}}
+
+    def asked(text, name="verdict"):
+        format = {"name": name, "schema": schema}
+        return {
+            "messages": [{"role": "user", "content": text}],
+            "response_format": {"type": "json_schema", "json_schema": format},
+        }
+
+    known = responder.answer(asked("two and one"))
+    others = [responder.answer(asked("one")), responder.answer(asked("one two", "x"))]
+    responses = {
+        "input": "one two",
+        "text": {"format": {"type": "json_schema", "name": "verdict"}},
+    }
+
+    assert (known.text, known.fingerprint) == ('{"ok":true}', "sandbox_sample")
+    assert {other.fingerprint for other in others} == {"sandbox_pseudo"}
+    assert responder.answer(responses).fingerprint == "sandbox_sample"
+
+
 def test_shipped_samples_are_found_beside_the_apps(tmp_path, monkeypatch):
     app = tmp_path / "some_app"
     (app / "samples").mkdir(parents=True)

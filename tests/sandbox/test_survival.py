@@ -34,6 +34,7 @@ def half_done(sandbox, client):
         ("finalizing", {"stuck_finalizing": True}),
     ],
 )
+@pytest.mark.slow
 def test_a_batch_goes_on_where_it_was(sandbox, client, moment, faults):
     billed = sandbox.ledger()
     sandbox.faults(**faults)
@@ -102,6 +103,7 @@ def test_a_cancel_is_not_forgotten(sandbox, client):
     assert len(lines) == LINES
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_middle_is_like_a_kill(sandbox, client):
     batch = half_done(sandbox, client)
 

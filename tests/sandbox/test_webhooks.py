@@ -1,54 +1,10 @@
 """OpenAI webhooks for batches: signed, retried, and wrong in every known way."""
 
-import queue
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import openai
 import pytest
 
 from tests.sandbox.fixtures import chat_line, create, run, wait_for
 from tests.sandbox.wire_schema import check
-
-
-class Receiver(ThreadingHTTPServer):
-    """Keeps what is delivered; answers with the next of `statuses`, then with 200."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _ReceiverHandler)
-        self.statuses = []
-        self.deliveries = queue.Queue()
-        self.url = f"http://127.0.0.1:{self.server_port}/hook"
-
-    def next(self):
-        """(headers, body) of the next delivery."""
-        return self.deliveries.get(timeout=10)
-
-
-class _ReceiverHandler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.deliveries.put((dict(self.headers), body))
-        status = self.server.statuses.pop(0) if self.server.statuses else 200
-        self.send_response(status)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def receiver():
-    server = Receiver()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

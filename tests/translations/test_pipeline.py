@@ -1,17 +1,28 @@
 """Lessons through the whole pipeline: what goes out, what comes back, what is shown."""
 
 import json
+from collections import Counter
 
+import orjson
 import pytest
 from django.contrib.contenttypes.models import ContentType
 
 from batches.errors import BadOptions
-from batches.models import BatchItem, ConfigOverride, ItemAttempt, ItemRequest, Run
+from batches.models import (
+    BatchItem,
+    BatchJob,
+    ConfigOverride,
+    ItemAttempt,
+    ItemRequest,
+    Run,
+)
+from batches.services.bundling import bundle
 from batches.services.collection import collect_run, plan_run, start_run
 from batches.services.recount import recount
-from batches.states import ItemStatus, Trigger
+from batches.services.submission import submit_jobs
+from batches.states import ItemStatus, JobStatus, Trigger
 from batches.workloads import get_workload
-from tests.driving import work_off
+from tests.driving import later, poll_until, work_off
 from tests.gallery.models import Photo, Sketch
 from translations.lessons.models import Course, Lesson
 from translations.models import DraftPart, ReviewStatus, Translation, TranslationVersion
@@ -82,6 +93,31 @@ def test_empty_and_null_fields_make_no_item(sandbox, course):
     make_lesson(course, description="", body=None)
 
     assert translate("en").items_collected == 1
+
+
+@pytest.mark.parametrize(("without", "items"), [(0, 120), (5, 110)])
+def test_texts_that_are_there_times_languages_are_the_requests_each_from_the_source(
+    course, without, items
+):
+    for number in range(20):
+        description = None if number < without else f"Baro sida {number}."
+        body = f"<p>Hooyo {number}</p>"
+        title = f"Dhegaysi {number}"
+        make_lesson(course, number, title=title, description=description, body=body)
+
+    run = collect("en", "ar", canary=False)
+
+    assert run.items_collected == items
+    asked = [
+        orjson.loads(orjson.loads(body)["messages"][1]["content"])
+        for body in ItemRequest.objects.values_list("body", flat=True)
+    ]
+    # Arabic is made from the Somali, not from the English that was made of it.
+    assert {message["source_language"] for message in asked} == {"so"}
+    assert Counter(m["target_language"] for m in asked) == {
+        "en": items // 2,
+        "ar": items // 2,
+    }
 
 
 def test_the_body_of_a_quiz_lesson_is_named_as_skipped(sandbox, course):
@@ -365,6 +401,19 @@ def test_an_answer_that_lacks_a_segment_is_held_back(course):
 
     assert [f.code for f in verdict.result.findings] == ["segments_missing"]
     assert verdict.result.text == "<p>One</p><p>Laba</p>"
+
+
+def test_an_answer_is_judged_without_the_body_that_was_sent(sandbox, course):
+    lesson = make_lesson(course, body="<p>Kow</p><p>Laba</p>")
+    collect("en")
+    bundle(now=later())
+    submit_jobs(now=later())
+    poll_until(BatchJob.objects.filter(status=JobStatus.COMPLETED).exists)
+    ItemRequest.objects.update(body="not to be read again")
+
+    work_off()
+
+    assert unit(lesson, "body", "en").latest.text.count("<p>") == 2
 
 
 def test_an_answer_with_segments_nobody_asked_for_is_held_back(course):

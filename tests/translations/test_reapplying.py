@@ -63,7 +63,7 @@ def make_lesson(course, title=KNOWN, **fields):
 
 def translate(*languages):
     options = {"languages": languages, "content": ["translations_lessons.lesson"]}
-    run = start_run("translation", options, trigger=Trigger.COMMAND)
+    run = start_run("translation", options, trigger=Trigger.COMMAND, canary=False)
     collect_run(run)
     work_off(seconds=60)
     run.refresh_from_db()
@@ -96,6 +96,7 @@ def states():
     return [model_to_dict(unit) for unit in Translation.objects.order_by("pk")]
 
 
+@pytest.mark.slow
 def test_a_thousand_translations_outlive_a_bug(sandbox, course, deploy, settings):
     settings.BATCH_MAX_REQUESTS = 400
     Lesson.objects.bulk_create(

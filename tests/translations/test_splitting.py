@@ -18,21 +18,22 @@ from batches.states import AttemptOutcome, ItemStatus, RunStatus, Trigger
 from batches.workloads import Answer
 from tests.driving import work_off
 from tests.translations.test_segments import FORMATS, TEXTS
-from translations.fields import split_target, target_key, wholes_of
 from translations.judging import Judged
 from translations.lessons.models import Course, Lesson
 from translations.models import DraftPart, ReviewStatus, Translation, TranslationVersion
 from translations.prompt import SYSTEM_PROMPT, build_body, narrowed_body
-from translations.quality import Pair, check_segments
+from translations.quality import STRUCTURE, Pair, check_segments
 from translations.segments import (
     from_json,
     halves,
     join_pieces,
+    parts,
     segments_of,
     split_text,
     to_json,
 )
 from translations.storing import store_judged
+from translations.targets import split_target, target_key, wholes_of
 
 HTML = """\
 <h2>Maxay ku saabsan tahay?</h2>
@@ -142,7 +143,7 @@ def codes_of_whole(text, format):
         Pair(s.text, pseudo_text(s.text, "ar"), "so", "ar", format, s.id)
         for s in segments_of(split_text(text, format))
     ]
-    return [finding.code for finding in check_segments(pairs)]
+    return [finding.code for finding in check_segments(pairs, checks=STRUCTURE)]
 
 
 def user_message(item):
@@ -387,8 +388,8 @@ def test_a_half_that_is_under_way_elsewhere_is_not_asked_for(sandbox, make_lesso
     half = lose_second_half(sandbox, item_of("body:ar"))
     second = collect()
     whole = BatchItem.objects.get(run=second)
-    pause_run(first, by="amina")
     assert requeue(BatchItem.objects.filter(pk=half.pk), by="amina").requeued == 1
+    pause_run(first, by="amina")
     cut_off(sandbox, whole)
     work_off(until=lambda: OpenItem.objects.filter(run=second).count() == 0)
 
@@ -584,3 +585,42 @@ def test_a_target_says_what_it_is_part_of(target, parts, wholes):
 )
 def test_a_target_names_part_and_half(key, target):
     assert target_key("body", "ar", *key) == target
+
+
+def test_halves_of_what_is_partly_known_ask_for_the_rest_alone(sandbox, make_lesson):
+    known = ["Hooyo", "Aabbe", "Walaal", "Ayeeyo"]
+    lesson = make_lesson("".join(f"<p>{text}</p>" for text in known))
+    collect()
+    work_off()
+    texts = ["Hooyo", "Guri", "Aabbe", "Walaal", "Albaab", "Ayeeyo"]
+    lesson.body = "".join(f"<p>{text}</p>" for text in texts)
+    lesson.save()
+    collect()
+    item = BatchItem.objects.latest("pk")
+
+    cut_off(sandbox, item)
+    work_off()
+
+    asked = [
+        [s["text"] for s in user_message(child)["segments"]]
+        for child in BatchItem.objects.filter(parent=item).order_by("pk")
+    ]
+    assert asked == [["Guri"], ["Albaab"]]
+    assert body_unit().latest.text == pseudo(lesson.body)
+    assert not DraftPart.objects.exists()
+
+
+def test_what_is_known_counts_neither_for_parts_nor_for_halves():
+    texts = [f"<p>{n} {'Hooyo macaan. ' * 30}</p>" for n in range(12)]
+    pieces = split_text("".join(texts), "html")
+    known = {f"s{n}" for n in range(1, 13)} - {"s2", "s9"}
+
+    (part,) = parts(pieces, known)
+    first, second = halves(part, known)
+
+    assert part == pieces
+    assert join_pieces(first + second, {}) == "".join(texts)
+    assert {s.id for s in segments_of(first)} - known == {"s2"}
+    assert {s.id for s in segments_of(second)} - known == {"s9"}
+    assert parts(pieces, {f"s{n}" for n in range(1, 13)}) == []
+    assert halves(pieces, known | {"s2"}) == []

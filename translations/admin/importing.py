@@ -357,7 +357,6 @@ class ImportContentMixin:
         audit(
             f"import.{self.import_kind}",
             actor=request.user.get_username(),
-            address=request.META.get("REMOTE_ADDR", ""),
             target=kept["name"],
             after=counts,
         )

@@ -5,26 +5,33 @@ import uuid
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponseRedirect
+from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from batches import config
 from batches.admin import selection
+from batches.admin.caps import cap_facts_for
+from batches.admin.costs import cost_facts, cost_notes
 from batches.admin.display import cost, list_url, number, row_url
 from batches.admin.panels import Panel
+from batches.admin.starting import SKIPPED
 from batches.admin.subjects import may_see
 from batches.errors import BatchError, ConfigError
 from batches.models import Run
 from batches.models.money import to_usd
 from batches.providers.registry import active_provider
+from batches.services.budget import Payer
 from batches.services.collection import collect_run, plan_run, start_run_once
 from batches.services.events import audit
 from batches.states import Trigger
 from translations.languages import is_known, language_name
+from translations.registry import all_registered
 from translations.workloads import TranslationWorkload
 
 PERMISSION = "translations.translate_content"
@@ -54,7 +61,21 @@ class TranslateForm(forms.Form):
         choices=[
             ("missing", gettext_lazy("what is missing or out of date")),
             ("anew", gettext_lazy("all of them anew, also what is current")),
+            (
+                "again",
+                gettext_lazy(
+                    "all of them anew, also asking again what was answered before"
+                ),
+            ),
         ],
+    )
+    canary = forms.BooleanField(
+        label=gettext_lazy("Begin with a sample"),
+        required=False,
+        help_text=gettext_lazy(
+            "Of more than 100 requests 20 go first where such work is new here. Where "
+            "too few of their answers pass the checks, it stops and asks."
+        ),
     )
     # One form is one run, however often it is sent; and what was estimated in it is
     # what its button starts.
@@ -95,7 +116,8 @@ class TranslateForm(forms.Form):
 
     def wanted(self):
         """What the form asks for, in one line that can be compared."""
-        return f"{self.cleaned_data['which']}: {' '.join(self.tags())}"
+        wanted = f"{self.cleaned_data['which']}: {' '.join(self.tags())}"
+        return wanted if self.cleaned_data["canary"] else f"{wanted}, without a sample"
 
 
 def configured_languages():
@@ -125,7 +147,29 @@ class TranslateActionMixin:
     def get_urls(self):
         name = f"{self.opts.app_label}_{self.opts.model_name}_translate"
         view = self.admin_site.admin_view(self.translate_view)
-        return [path("translate/<str:token>/", view, name=name), *super().get_urls()]
+        one = self.admin_site.admin_view(self.translate_row_view)
+        return [
+            path("translate/<str:token>/", view, name=name),
+            path("<path:object_id>/translate/", one, name=f"{name}_row"),
+            *super().get_urls(),
+        ]
+
+    def translate_row_view(self, request, object_id):
+        """From one row to the page that asks first, with the languages and fields of
+        the address: for what of it is missing or out of date."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if not self.has_translate_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        known = all_registered()[self.opts.label_lower].fields
+        fields = [name for name in request.GET.getlist("field") if name in known]
+        token = selection.keep(request, self.model, [row.pk], chosen=1, fields=fields)
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_translate"
+        query = urlencode({"language": request.GET.getlist("language")}, doseq=True)
+        return HttpResponseRedirect(f"{reverse(name, args=[token])}?{query}")
 
     def translate_view(self, request, token):
         if not self.has_view_permission(request):
@@ -140,7 +184,7 @@ class TranslateActionMixin:
         if request.method == "POST":
             form = TranslateForm(request.POST)
         else:
-            form = TranslateForm(first_answers())
+            form = TranslateForm({**first_answers(), **asked_languages(request)})
         if form.is_valid():
             wanted = form.wanted()
             is_start = request.method == "POST" and "start" in request.POST
@@ -152,7 +196,7 @@ class TranslateActionMixin:
                     _("You changed what is asked for. This is what it comes to now."),
                 )
             try:
-                plan_panels, can_start = self._plan(form, found)
+                plan_panels, can_start = self._plan(request, form, found)
             except BatchError as err:
                 form.add_error(None, str(err))
             form = form_again(form, wanted)
@@ -170,6 +214,7 @@ class TranslateActionMixin:
                 "media": self.media + form.media,
                 "form": form,
                 "panels": plan_panels,
+                "only_fields": ", ".join(found.get("fields", [])),
                 "can_start": can_start,
                 "list_url": list_url(self.model),
             },
@@ -184,20 +229,22 @@ class TranslateActionMixin:
             "languages": form.tags(),
             "content": [self.opts.label_lower],
             "keys": found["keys"],
-            "redo": form.cleaned_data["which"] == "anew",
+            "fields": found.get("fields", []),
+            "redo": form.cleaned_data["which"] != "missing",
         }
 
-    def _plan(self, form, found):
+    def _plan(self, request, form, found):
         """(panels, whether there is anything to start)."""
         plan = plan_run(
             TranslationWorkload.key,
             self._options(form, found),
             seconds=ESTIMATE_SECONDS,
+            force_refresh=form.cleaned_data["which"] == "again",
         )
         chosen = seen = found["chosen"]
         if plan.cursor is not None:
             seen = self._rows_up_to(found, plan.cursor)
-        money = cost(to_usd(plan.estimate_nanos), active_provider())
+        costs, provider = plan.costs, active_provider()
         panel = Panel(
             title=_("What it comes to"),
             key="plan",
@@ -208,23 +255,30 @@ class TranslateActionMixin:
                     f"{number(plan.subjects)} {self._noun(plan.subjects)}",
                 ),
                 (_("requests (items)"), number(plan.items)),
-                (_("input tokens"), number(plan.input_tokens)),
-                (_("cost, at most"), money),
+                *cost_facts(costs),
             ],
         )
+        panel.notes += cost_notes(costs)
+        in_all = costs.scaled(chosen, seen)
+        payer = Payer(
+            TranslationWorkload.key,
+            owner_id=request.user.pk,
+            owner_name=request.user.get_username(),
+        )
+        facts, notes = cap_facts_for(payer, in_all.worst)
+        panel.facts += facts
+        panel.notes += notes
         if seen < chosen:
             panel.notes.append(
                 _(
                     "These are the figures of the first %(seen)s. In all it is about "
-                    "%(items)s requests, at most about %(money)s."
+                    "%(items)s requests, probably %(money)s, at most about %(most)s."
                 )
                 % {
                     "seen": number(seen),
                     "items": number(plan.items * chosen // max(seen, 1)),
-                    "money": cost(
-                        to_usd(plan.estimate_nanos * chosen // max(seen, 1)),
-                        active_provider(),
-                    ),
+                    "money": cost(to_usd(in_all.expected), provider),
+                    "most": cost(to_usd(in_all.worst), provider),
                 }
             )
         elif rest := chosen - plan.subjects:
@@ -246,6 +300,10 @@ class TranslateActionMixin:
                     plan.failed,
                 )
                 % {"count": number(plan.failed)}
+            )
+        if plan.reused:
+            panel.facts.append(
+                (_("answered before, at no cost"), number(plan.reused)),
             )
         panels = [panel]
         if skipped := +plan.skipped:
@@ -278,6 +336,8 @@ class TranslateActionMixin:
                 trigger=Trigger.ADMIN,
                 owner=request.user,
                 idempotency_key=key,
+                force_refresh=form.cleaned_data["which"] == "again",
+                canary=form.cleaned_data["canary"],
             )
         except BatchError as err:
             messages.error(request, str(err))
@@ -286,7 +346,6 @@ class TranslateActionMixin:
             audit(
                 "run.start",
                 actor=request.user.get_username(),
-                address=request.META.get("REMOTE_ADDR", ""),
                 target=str(run),
                 after={"what": form.wanted(), "chosen": found["chosen"]},
             )
@@ -324,7 +383,20 @@ class TranslateActionMixin:
         messages.success(request, text % {"run": run, "count": number(items)})
 
 
-SKIPPED = {"under_way": gettext_lazy("under way in another run already")}
+def row_translate_url(request, model, key, *, language="", field=""):
+    """Where one row is sent from; blank where it is not sent, or not by them."""
+    model_admin = admin.site._registry.get(model)
+    if not isinstance(model_admin, TranslateActionMixin):
+        return ""
+    if not request.user.has_perm(PERMISSION) or not may_see(request, model):
+        return ""
+    opts = model._meta
+    url = reverse(
+        f"admin:{opts.app_label}_{opts.model_name}_translate_row", args=[quote(key)]
+    )
+    wanted = {"language": language, "field": field}
+    query = urlencode({name: value for name, value in wanted.items() if value})
+    return f"{url}?{query}" if query else url
 
 
 def first_answers():
@@ -332,7 +404,21 @@ def first_answers():
     return {
         "languages": configured_languages(),
         "which": "missing",
+        "canary": True,
         "form_key": uuid.uuid4(),
+    }
+
+
+def asked_languages(request):
+    """The languages that a link to the confirmation page asks for, as its form has
+    them; nothing where it asks for none."""
+    tags = [tag for tag in request.GET.getlist("language") if is_known(tag)]
+    if not tags:
+        return {}
+    known = configured_languages()
+    return {
+        "languages": [tag for tag in tags if tag in known],
+        "other": ", ".join(tag for tag in tags if tag not in known),
     }
 
 

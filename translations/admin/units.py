@@ -1,8 +1,8 @@
-"""Translations beside their sources, with what the checks found; read-only for now."""
+"""Translations beside their sources, with what the checks found; read-only here."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.urls import path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -11,32 +11,41 @@ from batches.admin.base import KeysetAdmin
 from batches.admin.display import (
     EMPTY,
     badge,
+    link,
     moment,
     number,
     row_link,
 )
 from batches.admin.filters import ChoiceFilter, TextFilter, text_range, whole_key
+from batches.admin.golden import added_in_words
 from batches.admin.panels import Block, Panel, facts
-from batches.admin.subjects import may_see, name_subjects
-from batches.errors import ConfigError
+from batches.admin.subjects import name_subjects
+from batches.errors import BatchError, ConfigError
 from batches.models import BatchItem, PromptVersion
-from translations.languages import direction, language_name
-from translations.models import (
-    Origin,
-    ReviewStatus,
-    Translation,
-    TranslationVersion,
+from batches.services.golden import MOST_CASES, add_cases
+from translations.admin import coverage
+from translations.admin.digest import DigestPage
+from translations.admin.everything import EverythingPage
+from translations.admin.review import ReviewPages
+from translations.admin.review_page import history_panel
+from translations.admin.review_queue import review_url
+from translations.admin.showing import (
+    finding_message,
+    made_by,
+    sandbox_mark,
+    severity_label,
+    source_text,
+    stale_mark,
+    status_label,
+    version_marks,
 )
+from translations.golden import cases_of
+from translations.languages import direction, language_name
+from translations.models import Translation, TranslationVersion
 from translations.registry import all_registered
 
-TONES = {
-    ReviewStatus.PUBLISHED: "good",
-    ReviewStatus.APPROVED: "good",
-    ReviewStatus.REJECTED: "bad",
-    ReviewStatus.DRAFT: "off",
-}
 # What a version weighs; no list shows it.
-LONG_FIELDS = ("text", "segments", "findings")
+LONG_FIELDS = ("text", "spans", "findings")
 LONG_FIELDS_OF_UNIT = [
     f"{version}__{name}" for version in ("latest", "published") for name in LONG_FIELDS
 ]
@@ -75,21 +84,9 @@ class UnitFilter(TextFilter):
         return queryset.none() if key is None else queryset.filter(translation_id=key)
 
 
-def status_label(unit):
-    label = unit.get_status_display()
-    return badge(label, TONES.get(unit.status, "open"))
-
-
-def sandbox_mark():
-    return badge(_("sandbox"), "warn")
-
-
-def stale_mark():
-    return badge(_("out of date"), "warn")
-
-
 @admin.register(Translation)
-class TranslationAdmin(KeysetAdmin):
+class TranslationAdmin(EverythingPage, DigestPage, ReviewPages, KeysetAdmin):
+    actions = ["add_to_golden_set"]
     list_display = [
         "id",
         "subject",
@@ -105,6 +102,21 @@ class TranslationAdmin(KeysetAdmin):
     list_defer = LONG_FIELDS_OF_UNIT
     search_fields = ["object_id"]
     search_help_text = gettext_lazy("The beginning of a content row's key.")
+
+    def get_urls(self):
+        pages = [
+            ("coverage/", coverage.coverage_page, coverage.URL_NAME),
+            ("coverage/send/", coverage.send_missing, coverage.SEND_NAME),
+            ("coverage/export/", coverage.export_texts, coverage.EXPORT_NAME),
+            ("coverage/import/", coverage.import_page, coverage.IMPORT_NAME),
+        ]
+        return [
+            *(
+                path(at, self.admin_site.admin_view(view), name=name)
+                for at, view, name in pages
+            ),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request):
         return super().get_queryset(request).select_related("latest", "published")
@@ -144,11 +156,32 @@ class TranslationAdmin(KeysetAdmin):
 
     @admin.display(description=gettext_lazy("out of date"))
     def stale(self, unit):
-        return stale_mark() if unit.is_stale else ""
+        return stale_mark(unit)
 
     @admin.display(description=gettext_lazy("published"))
     def published_label(self, unit):
         return published_label(unit)
+
+    def has_add_golden_permission(self, request):
+        return request.user.has_perm("batches.add_goldencase")
+
+    @admin.action(
+        description=gettext_lazy("Add to the golden set, to try prompts on"),
+        permissions=["add_golden"],
+    )
+    def add_to_golden_set(self, request, queryset):
+        units = queryset.select_related("latest__parent__parent").order_by("pk")
+        cases, refused = cases_of(units[:MOST_CASES])
+        try:
+            added = add_cases(cases, by=request.user.get_username())
+        except BatchError as err:
+            messages.error(request, str(err))
+            return
+        level = messages.WARNING if refused else messages.SUCCESS
+        said = added_in_words(added, len(cases) - added)
+        self.message_user(request, said, level)
+        for reason, count in refused.most_common():
+            messages.warning(request, f"{number(count)} × {reason}")
 
     def panels(self, request, unit):
         name_subjects(request, [unit])
@@ -162,6 +195,7 @@ class TranslationAdmin(KeysetAdmin):
             texts_panel(request, unit),
             findings_panel(unit.latest) if unit.latest else None,
             versions_panel(unit, versions),
+            history_panel(unit),
             parts_panel(unit),
         ]
         return [panel for panel in panels if panel]
@@ -190,14 +224,27 @@ def unit_panel(unit):
         *facts(unit, ["created_at", "updated_at"]),
     ]
     panel = Panel(title=_("Translation"), facts=rows)
+    if latest:
+        panel.links.append(link(review_url(unit.pk), _("Review this text")))
     if unit.parts_total:
         panel.notes.append(
             _("%(done)s of %(total)s parts are there.")
             % {"done": number(unit.parts_done), "total": number(unit.parts_total)}
         )
-    if unit.is_stale:
+    if unit.is_changed_slightly:
+        panel.notes.append(
+            _(
+                "The source has changed since the latest version was made, but in "
+                "blanks, punctuation or case only: it is not asked for again."
+            )
+        )
+    elif unit.is_stale:
         panel.notes.append(
             _("The source has changed since the latest version was made.")
+        )
+    if unit.breaks_glossary:
+        panel.notes.append(
+            _("A term of the glossary has changed since, and this text is against it.")
         )
     return panel
 
@@ -243,19 +290,6 @@ def _block(unit, language, label, text):
     )
 
 
-def source_text(request, unit):
-    """The field's text as it is now; None where it is gone or not for these eyes."""
-    model = ContentType.objects.get_for_id(unit.content_type_id).model_class()
-    if model is None or not may_see(request, model):
-        return None
-    try:
-        model._meta.get_field(unit.field)
-        row = model._base_manager.only(unit.field).filter(pk=unit.object_id).first()
-    except (FieldDoesNotExist, ValidationError, ValueError):
-        return None
-    return None if row is None else getattr(row, unit.field) or ""
-
-
 def findings_panel(version):
     return Panel(
         title=_("Findings"),
@@ -271,20 +305,6 @@ def findings_panel(version):
         ],
         empty=_("The automatic checks found nothing."),
     )
-
-
-def severity_label(severity):
-    if severity == "error":
-        return badge(_("error"), "bad")
-    return badge(_("warning"), "warn")
-
-
-def finding_message(finding):
-    """The finding's sentence in the reader's language, else as it was written down."""
-    try:
-        return _(finding["template"]) % finding["params"]
-    except (KeyError, TypeError, ValueError):
-        return finding.get("message", "")
 
 
 def versions_panel(unit, versions):
@@ -317,20 +337,6 @@ def versions_panel(unit, versions):
         ],
         empty=_("No version yet."),
     )
-
-
-def made_by(version):
-    if version.origin == Origin.PERSON:
-        author = version.author.get_username() if version.author else EMPTY
-        return f"{version.get_origin_display()}: {author}"
-    return f"{version.get_origin_display()}: {version.model or EMPTY}"
-
-
-def version_marks(unit, version):
-    if version.pk == unit.published_id:
-        label = _("published, sandbox") if version.is_sandbox else _("published")
-        return badge(label, "warn" if version.is_sandbox else "good")
-    return sandbox_mark() if version.is_sandbox else ""
 
 
 def parts_panel(unit):

@@ -18,6 +18,9 @@ from translations.admin import (
     is_translated,
 )
 from translations.lessons.models import Course, Lesson, Module, Quiz, QuizQuestion
+from translations.lessons.proposals.admin import LessonSummaryAdmin, ProposalAdmin
+
+__all__ = ["LessonSummaryAdmin", "ProposalAdmin"]  # found by importing them here
 
 LONG_FIELDS = ("description", "body", "assignment_requirements")
 

@@ -265,3 +265,31 @@ class QuizQuestion(models.Model):
 
     def __str__(self) -> str:
         return self.question[:80]
+
+
+# The app's models are found here; these have a room of their own.
+from translations.lessons.proposals.models import (  # noqa: E402
+    LessonSummary,
+    Proposal,
+    ProposalKind,
+    ProposalStatus,
+)
+
+__all__ = [
+    "Course",
+    "CourseCategory",
+    "Difficulty",
+    "Lesson",
+    "LessonSummary",
+    "LessonType",
+    "Module",
+    "Proposal",
+    "ProposalKind",
+    "ProposalStatus",
+    "QuestionType",
+    "Quiz",
+    "QuizQuestion",
+    "TextFormat",
+    "UnlockType",
+    "Voice",
+]

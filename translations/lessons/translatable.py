@@ -24,4 +24,7 @@ register(
     context=lesson_context,
     skip=skip_lesson_field,
     select_related=["course"],
+    group="course",
+    external_id="external_id",
+    importer="lessons",
 )

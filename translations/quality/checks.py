@@ -3,33 +3,80 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from translations.quality import markup, numbers, tokens
+from translations.quality import (
+    consistency,
+    copying,
+    glossary,
+    language,
+    lengths,
+    markup,
+    numbers,
+    preface,
+    punctuation,
+    repetition,
+    safety,
+    scripts,
+    tokens,
+)
 from translations.quality.findings import Finding, gettext_noop
 from translations.quality.pair import Pair, quoted
 
 Check = Callable[[Pair], Iterable[Finding]]
 
 # A further check is a function in a module of its family, a line here, and its code in
-# `findings.ERRORS` or `findings.WARNING_COSTS`.
-CHECKS: tuple[Check, ...] = (
+# `findings.ERRORS` or `findings.WARNING_COSTS`. These hold for any answer:
+STRUCTURE: tuple[Check, ...] = (
     markup.markup_malformed,
     markup.tags,
+    safety.unsafe_html,
     tokens.placeholder_mismatch,
     tokens.url_mismatch,
     numbers.numbers,
+    lengths.too_long,
+    punctuation.control_chars,
+)
+# What only a text can be held to that means to be a translation.
+LANGUAGE: tuple[Check, ...] = (
+    scripts.scripts,
+    language.wrong_language,
+    copying.untranslated,
+    lengths.length,
+    repetition.repetition_loop,
+    repetition.doubled_word,
+    preface.meta_text,
+    glossary.glossary,
+    consistency.inconsistent,
+    punctuation.end_punctuation,
+    punctuation.arabic_punctuation,
+    punctuation.whitespace,
+)
+CHECKS = STRUCTURE + LANGUAGE
+
+
+# What STRUCTURE finds, and what is found before any check.
+_OF_STRUCTURE = frozenset(
+    {
+        *("segments_missing", "empty", "markup_malformed", "tags_mismatch"),
+        *("tags_order", "unsafe_html", "placeholder_mismatch", "url_mismatch"),
+        *("number_mismatch", "number_extra", "too_long", "control_chars"),
+    }
 )
 
 
-def check_pair(pair: Pair) -> list[Finding]:
+def is_of_structure(finding: Finding) -> bool:
+    """Whether a check of STRUCTURE found it: it holds for any answer."""
+    return finding.code in _OF_STRUCTURE
+
+
+def check_pair(pair: Pair, checks: Sequence[Check] = CHECKS) -> list[Finding]:
     """What the checks find in one segment, or in a whole text."""
-    return [
-        replace(finding, segment=finding.segment or pair.segment_id)
-        for finding in _found(pair)
-    ]
+    return _check(pair, checks) + _unchecked([pair], checks)
 
 
 def check_segments(
-    pairs: Sequence[Pair], answered: Iterable[str] = ()
+    pairs: Sequence[Pair],
+    answered: Iterable[str] = (),
+    checks: Sequence[Check] = CHECKS,
 ) -> list[Finding]:
     """What the checks find in the segments of one text, in the order of `pairs`.
 
@@ -37,7 +84,8 @@ def check_segments(
     answer lacks it. `answered` are the ids of the answer as they came, to tell those
     that nobody asked for and those given twice.
     """
-    findings = [finding for pair in pairs for finding in check_pair(pair)]
+    findings = [finding for pair in pairs for finding in _check(pair, checks)]
+    findings += _unchecked(pairs, checks)
     asked = {pair.segment_id for pair in pairs}
     seen: set[str] = set()
     odd: list[str] = []
@@ -56,7 +104,20 @@ def check_segments(
     return findings
 
 
-def _found(pair: Pair) -> Iterator[Finding]:
+def _check(pair: Pair, checks: Sequence[Check]) -> list[Finding]:
+    return [
+        replace(finding, segment=finding.segment or pair.segment_id)
+        for finding in _found(pair, checks)
+    ]
+
+
+def _unchecked(pairs: Sequence[Pair], checks: Sequence[Check]) -> list[Finding]:
+    if language.wrong_language not in checks:
+        return []
+    return list(language.language_unchecked(pairs))
+
+
+def _found(pair: Pair, checks: Sequence[Check]) -> Iterator[Finding]:
     if pair.target is None:
         yield Finding(
             "segments_missing",
@@ -66,5 +127,5 @@ def _found(pair: Pair) -> Iterator[Finding]:
     elif pair.source.strip() and not pair.target.strip():
         yield Finding("empty", gettext_noop("The translation is empty."))
     else:
-        for check in CHECKS:
+        for check in checks:
             yield from check(pair)

@@ -8,14 +8,21 @@ from translations.quality.findings import Finding, gettext_noop
 from translations.quality.pair import Pair, lost_and_added, quoted
 from translations.segments.html import html_tokens
 from translations.segments.markdown import addresses, without_addresses
-from translations.segments.runs import ATTRIBUTE, EMAIL, PLACEHOLDER, URL
+from translations.segments.runs import (
+    ATTRIBUTE,
+    EMAIL,
+    MAY_HAVE_URL,
+    PLACEHOLDER,
+    URL,
+)
 
+_POSITION = re.compile(r"\A%\d+\$")
 _AFTER_ADDRESS = ".,;:!?)]}'…،؛؟。*_"
 
 
 def placeholder_mismatch(pair: Pair) -> Iterator[Finding]:
-    source = PLACEHOLDER.findall(pair.source)
-    target = PLACEHOLDER.findall(pair.target or "")
+    source = _placeholders(pair.source)
+    target = _placeholders(pair.target or "")
     lost, added = lost_and_added(source, target)
     if lost or added:
         yield Finding(
@@ -24,6 +31,13 @@ def placeholder_mismatch(pair: Pair) -> Iterator[Finding]:
             {"lost": quoted(lost), "added": quoted(added)},
             span=_span(pair.target or "", added),
         )
+
+
+def _placeholders(text: str) -> list[str]:
+    """Those of a text; `%2$s`, which may stand anywhere, is `%s`."""
+    if "{" not in text and "%" not in text and "⟦" not in text:
+        return []
+    return [_POSITION.sub("%", found) for found in PLACEHOLDER.findall(text)]
 
 
 def url_mismatch(pair: Pair) -> Iterator[Finding]:
@@ -56,10 +70,9 @@ def _addresses(text: str, format: str) -> Iterator[str]:
                     value = match[0].partition("=")[2].strip().strip("\"'")
                     yield html.unescape(value)
         text = "".join(words)
-    if "." not in text and ":" not in text:
-        return
-    for match in URL.finditer(text):
-        yield match[0].rstrip(_AFTER_ADDRESS)
+    if MAY_HAVE_URL.search(text):
+        for match in URL.finditer(text):
+            yield match[0].rstrip(_AFTER_ADDRESS)
     if "@" in text:
         yield from EMAIL.findall(URL.sub(" ", text))
 

@@ -13,6 +13,7 @@ byte, however broken its markup.
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 
 from translations.segments.html import INLINE, TAG, split_html
@@ -83,6 +84,7 @@ def source_hash(text: str, format: str) -> str:
     return sha256(_bytes(f"{format}\0") + _bytes(text)).hexdigest()
 
 
+@lru_cache(maxsize=1024)  # a text is asked for in several languages at a time
 def segment_hash(text: str) -> str:
     """16 hex digits for one segment's text."""
     return sha256(_bytes(text)).hexdigest()[:16]
@@ -112,4 +114,6 @@ def _split_lines(text: str) -> Iterator[Piece]:
 
 
 def _bytes(text: str) -> bytes:
+    if text.isascii():
+        return text.encode()
     return unicodedata.normalize("NFC", text).encode("utf-8", "surrogatepass")

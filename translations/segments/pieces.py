@@ -1,7 +1,7 @@
 """Pieces of a text: what a model is asked to translate, and what it never sees."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
@@ -82,12 +82,12 @@ def join_pieces(pieces: Sequence[Piece], targets: Mapping[str, str]) -> str:
     return "".join(out)
 
 
-def parts(pieces: Sequence[Piece]) -> list[list[Piece]]:
+def parts(pieces: Sequence[Piece], known: Collection[str] = ()) -> list[list[Piece]]:
     """Consecutive slices, each small enough for one request.
 
-    Every slice has a segment, at most 25, and at most 1,800 characters of them; the
-    joined slices, one after the other, are the joined whole. A text without a segment
-    has no parts: there is nothing to ask.
+    Every slice has a segment to ask for, at most 25, and at most 1,800 characters of
+    them; those whose ids are `known` are not asked for. The joined slices, one after
+    the other, are the joined whole. A text without a segment to ask for has no parts.
     """
     slices: list[list[Piece]] = [[]]
     count = characters = 0
@@ -96,30 +96,38 @@ def parts(pieces: Sequence[Piece]) -> list[list[Piece]]:
             slices[-1].append(host)
             continue
         group = [host, *values]
-        size = sum(len(segment.text) for segment in group)
-        if count and (
-            count + len(group) > MAX_PART_SEGMENTS
-            or characters + size > MAX_PART_CHARACTERS
+        asked = [segment for segment in group if segment.id not in known]
+        size = sum(len(segment.text) for segment in asked)
+        if (
+            count
+            and asked
+            and (
+                count + len(asked) > MAX_PART_SEGMENTS
+                or characters + size > MAX_PART_CHARACTERS
+            )
         ):
             slices.append([])
             count = characters = 0
         slices[-1].extend(group)
-        count += len(group)
+        count += len(asked)
         characters += size
     return slices if count else []
 
 
-def halves(pieces: Sequence[Piece]) -> list[list[Piece]]:
-    """Two slices with about half of the segments' characters each, none of them empty.
+def halves(pieces: Sequence[Piece], known: Collection[str] = ()) -> list[list[Piece]]:
+    """Two slices with about half of the asked characters each, neither without any.
 
     The joined slices, one after the other, are the joined whole. A segment stays with
     the attribute values in its tags; where there is only one, there are no halves.
     """
     groups = [[host, *values] for host, values in _hosts(pieces)]
-    starts = [at for at, (host, *_) in enumerate(groups) if isinstance(host, Segment)]
+    sizes = [
+        sum(len(part.text) for part in segments_of(group) if part.id not in known)
+        for group in groups
+    ]
+    starts = [at for at, size in enumerate(sizes) if size]
     if len(starts) < 2:
         return []
-    sizes = [sum(len(part.text) for part in segments_of(group)) for group in groups]
     before = list(accumulate(sizes, initial=0))
     cut = min(starts[1:], key=lambda at: abs(2 * before[at] - before[-1]))
     return [list(chain(*groups[:cut])), list(chain(*groups[cut:]))]

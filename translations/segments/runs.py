@@ -19,10 +19,11 @@ from translations.segments.pieces import MAX_SEGMENT_CHARACTERS, Inside, Piece, 
 URL = re.compile(r"(?:https?://|ftp://|www\.)[^\s<>\"'«»“”|]+|mailto:[^\s<>\"']+", re.I)
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]+(?:\.[\w-]+)+")
 PLACEHOLDER = re.compile(
-    r"\{\{[^{}]*\}\}|\{%[^{}]*%\}|\$?\{\w[\w.]*\}"
-    r"|%\(\w+\)[a-z]|(?<![\w%])%[sd](?!\w)|⟦[^⟦⟧]*⟧"
+    r"\{\{[^{}]*\}\}|\{%[^{}]*%\}|\$?\{\w[\w.]*(?:![rsa])?(?::[^{}\s]*)?\}"
+    r"|(?<![\w$])\{\}|%\(\w+\)[#0+-]?\d*(?:\.\d+)?[a-zA-Z]|⟦[^⟦⟧]*⟧"
+    r"|(?<![\d%])%(?:\d+\$)?[#0+-]?\d*(?:\.\d+)?(?:hh?|ll?|[jzt])?[diouxXeEfFgGcs](?!\w)"
 )
-_MAY_HAVE_URL = re.compile(r"://|www\.|mailto:", re.I)
+MAY_HAVE_URL = re.compile(r"://|www\.|mailto:", re.I)
 ATTRIBUTE = re.compile(
     r"""(?:(?<![\s/])[\s/]++|(?<=["']))(?P<name>[^\s/>=<]+)"""
     r"""(?:\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|[^\s>"'<][^\s><]*))?"""
@@ -106,14 +107,14 @@ def has_words(text: str, *, is_html: bool = True) -> bool:
     return any(map(str.isalpha, without_tokens(text)))
 
 
-def without_tokens(text: str) -> str:
+def without_tokens(text: str, instead: str = " ") -> str:
     """The text without URLs, e-mail addresses and placeholders."""
-    if _MAY_HAVE_URL.search(text):
-        text = URL.sub(" ", text)
+    if MAY_HAVE_URL.search(text):
+        text = URL.sub(instead, text)
     if "@" in text:
-        text = EMAIL.sub(" ", text)
+        text = EMAIL.sub(instead, text)
     if "{" in text or "%" in text or "⟦" in text:
-        text = PLACEHOLDER.sub(" ", text)
+        text = PLACEHOLDER.sub(instead, text)
     return text
 
 

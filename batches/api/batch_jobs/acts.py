@@ -4,15 +4,14 @@ from collections.abc import Callable
 from uuid import UUID
 
 from batches.api.errors import NotFound
+from batches.errors import NotPossible
 from batches.models import BatchJob, Run
 from batches.providers.errors import ProviderError
 from batches.querysets import BatchJobQuerySet
+from batches.services.by_hand import check_now, process_now
 from batches.services.steering import (
-    NotPossible,
     cancel_job,
     cancel_run,
-    check_now,
-    process_now,
 )
 from batches.states import JOB_FINAL, JobStatus
 
@@ -79,6 +78,11 @@ def cancel(target: Target, *, by: str) -> str:
         is_over = cancel_job(target, by=by).finished_at is not None
     if is_over:
         return "Cancelled."
+    if isinstance(target, Run):
+        return (
+            "It is being cancelled; what the provider finished is read, and applied "
+            "unless it is in a job that other runs need."
+        )
     return "It is being cancelled; what the provider finished is read and applied."
 
 

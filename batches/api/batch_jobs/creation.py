@@ -9,46 +9,51 @@ from batches import config
 from batches.api.auth import ApiRequest
 from batches.api.batch_jobs.schemas import CreatedOut, MessageOut
 from batches.api.batch_jobs.shapes import job_ids
-from batches.api.errors import NotBuilt
+from batches.api.idempotency import start_asked
 from batches.models import BatchJob, Run
 from batches.services.bundling import bundle
-from batches.services.collection import collect_run, start_run
+from batches.services.collection import collect_run
 from batches.services.events import audit
 from batches.services.lifecycle import RunFigures, run_figures
-from batches.states import Trigger
-from batches.workloads import all_workloads
 
 Created = Status[CreatedOut] | Status[MessageOut]
 
 
 def create_work(
-    request: ApiRequest, workload: str, options: dict[str, Any], *, limit: int
+    request: ApiRequest,
+    workload: str,
+    options: dict[str, Any],
+    *,
+    limit: int,
+    idempotency_key: str = "",
 ) -> Created:
     """Collect and bundle for a caller; what is left over the worker goes on with.
 
-    Raises NotBuilt for a kind of work that is not there, and as `start_run` does.
+    With a key that came before, what came of it then. Raises as `start_asked` does.
     """
-    if workload not in all_workloads():
-        raise NotBuilt(
-            f"Work of the kind {workload!r} cannot be done yet; there are "
-            f"{', '.join(all_workloads())}."
-        )
-    caller = request.auth
-    run = start_run(
-        workload, options, trigger=Trigger.API, owner=caller.user, limit=limit
+    run, is_new = start_asked(
+        request, workload, options, key=idempotency_key, limit=limit
     )
+    if is_new:
+        audit_created(request, run)
+        collect_run(run)
+        if config.creation_enabled():
+            bundle()
+        run.refresh_from_db()
+    return _answer(run, run_figures(run))
+
+
+def audit_created(request: ApiRequest, run: Run) -> None:
     audit(
         "run.create",
-        actor=caller.actor,
+        actor=request.auth.actor,
         target=str(run),
-        address=request.META.get("REMOTE_ADDR", ""),
-        after={"workload": workload, "options": run.options, "limit": limit},
+        after={
+            "workload": run.workload,
+            "options": run.options,
+            "limit": run.limit,
+        },
     )
-    collect_run(run)
-    if config.creation_enabled():
-        bundle()
-    run.refresh_from_db()
-    return _answer(run, run_figures(run))
 
 
 def _answer(run: Run, figures: RunFigures) -> Created:
@@ -77,10 +82,13 @@ def _message(run: Run, figures: RunFigures) -> str:
     if figures.jobs:
         parts.append(
             f"Created {figures.jobs} {run.workload} job{'s' * (figures.jobs != 1)}: "
-            f"{of}, at most ${_dollars(run.estimate_usd)}."
+            f"{of}, at most ${_dollars(run.estimate_usd)}. {_estimate(run)}"
         )
     elif figures.open:
-        parts.append(f"Collected {of}. No job is made yet: {_why_it_waits(run)}.")
+        parts.append(
+            f"Collected {of}, at most ${_dollars(run.estimate_usd)}. {_estimate(run)} "
+            f"No job is made yet: {_why_it_waits(run)}."
+        )
     else:
         parts.append(f"Collected {of}; nothing is to be sent.")
     if run.unsent_failed:
@@ -88,9 +96,17 @@ def _message(run: Run, figures: RunFigures) -> str:
     return " ".join(parts)
 
 
+def _estimate(run: Run) -> str:
+    return (
+        f"It has {run.counted_tokens:,} input tokens and will probably cost "
+        f"${_dollars(run.expected_usd)}, nine times of ten at most "
+        f"${_dollars(run.high_usd)}."
+    )
+
+
 def _why_it_waits(run: Run) -> str:
     if run.waiting_reason:
-        return f"it waits for {run.waiting_reason.rstrip('.')}"
+        return run.waiting_reason.rstrip(".")
     off = [
         name
         for name in ("BATCH_PROCESSING_ENABLED", "BATCH_CREATION_ENABLED")

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from batches import config
 from batches.management.output import counted, told_to_the_operator
-from batches.models import BatchJob, OpenItem
+from batches.models import BatchJob, OpenItem, Run
 from batches.monitoring.attention import hold_in_words
 from batches.services.holds import active_holds
 from batches.services.pipeline import (
@@ -42,6 +42,8 @@ class Command(BaseCommand):
         self.stdout.write(_summary(total))
         for hold in active_holds():
             self.stderr.write(f"On hold: {hold_in_words(hold)}")
+        for run in Run.objects.unfinished().exclude(waiting_reason="").order_by("pk"):
+            self.stderr.write(f"{str(run).capitalize()}: {run.waiting_reason}")
         if total.trouble:
             raise CommandError(total.trouble[-1])
         if until_done and config.creation_enabled() and only_held_work_is_left():
@@ -90,8 +92,8 @@ def _may_go_on() -> bool:
 def _what_is_held() -> str:
     items = counted(OpenItem.objects.count(), "item")
     return (
-        f"Not done: {items} wait for a hold to be lifted or a paused run to be "
-        "resumed. See to that in the admin, and run this again."
+        f"Not done: {items} wait for a hold to be lifted, a paused run to be resumed "
+        "or a cap to be raised. See to that in the admin, and run this again."
     )
 
 

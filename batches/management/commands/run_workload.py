@@ -5,14 +5,21 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from batches import config
 from batches.management.output import counted, positive_whole, told_to_the_operator
+from batches.management.requests import as_json, in_words
 from batches.models import Run
 from batches.models.money import to_nanos, to_usd
+from batches.monitoring.outlook import cost_lines
+from batches.providers.registry import active_provider
+from batches.services.budget import Payer, Purse, tightest_cap
 from batches.services.bundling import bundle
 from batches.services.collection import Plan, collect_run, plan_run, start_run
 from batches.services.lifecycle import run_figures
+from batches.services.preview import preview
+from batches.services.prospects import Prospect
 from batches.states import Priority, Trigger
 from batches.workloads import Workload, all_workloads, get_workload
 
@@ -40,7 +47,24 @@ class Command(BaseCommand):
             help="let items wait for a job of BATCH_MIN_SIZE",
         )
         parser.add_argument(
+            "--force-refresh",
+            action="store_true",
+            help="ask also what an equal request was answered before",
+        )
+        parser.add_argument(
+            "--no-canary",
+            action="store_true",
+            help="send all at once, and let no bad answers pause it; default: of more "
+            "than 100 items a sample of 20 goes first, where such work is new",
+        )
+        parser.add_argument(
             "--dry-run", action="store_true", help="say what it would be; write nothing"
+        )
+        parser.add_argument(
+            "--show-request",
+            metavar="KEY",
+            help="print the exact requests for the subject with this key, their tokens "
+            "and price; write nothing",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         added: set[str] = set()
@@ -53,8 +77,25 @@ class Command(BaseCommand):
             given = _given_options(options)
             limit = options["limit"]
             budget = _budget_nanos(options["budget"])
+            if options["show_request"] is not None:
+                found = preview(workload, given, options["show_request"])
+                show = as_json if options["json"] else in_words
+                self.stdout.write(show(found))
+                return
             if options["dry_run"]:
-                self._say_plan(plan_run(workload, given, limit=limit), options["json"])
+                payer = Payer(
+                    workload=chosen.key,
+                    account=options["account"],
+                    budget_nanos=budget,
+                )
+                purse = tightest_cap(active_provider(), [payer], now=timezone.now())
+                plan = plan_run(
+                    workload,
+                    given,
+                    limit=limit,
+                    force_refresh=options["force_refresh"],
+                )
+                self._say_plan(plan, purse, options["json"])
                 return
             run = start_run(
                 workload,
@@ -65,6 +106,8 @@ class Command(BaseCommand):
                 limit=limit,
                 budget_nanos=budget,
                 may_wait=options["may_wait"],
+                force_refresh=options["force_refresh"],
+                canary=not options["no_canary"],
             )
             collect_run(run)
             if config.creation_enabled():
@@ -80,6 +123,11 @@ class Command(BaseCommand):
                 "items": figures.first,
                 "jobs": figures.jobs,
                 "estimate_usd": f"{run.estimate_usd:f}",
+                "expected_usd": f"{run.expected_usd:f}",
+                "high_usd": f"{run.high_usd:f}",
+                "input_tokens": run.counted_tokens,
+                "reused": run.reused,
+                "saved_usd": f"{run.saved_usd:f}",
             }
             self.stdout.write(json.dumps(result))
             return
@@ -92,23 +140,40 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Run {run.pk}: {counted(figures.first, 'item')} of "
             f"{counted(run.subjects_collected, *nouns)} in "
-            f"{counted(figures.jobs, 'job')}, at most ${run.estimate_usd:f}."
+            f"{counted(figures.jobs, 'job')}, probably ${run.expected_usd:f}, "
+            f"at most ${run.estimate_usd:f}."
         )
         if run.unsent_failed:
             self.stderr.write(
                 f"{counted(run.unsent_failed, 'item')} failed before sending."
             )
+        if run.reused:
+            self.stdout.write(
+                f"Answered from equal ones, at no cost: {counted(run.reused, 'item')}; "
+                f"${run.saved_usd:f} saved."
+            )
+        if run.waiting_reason:
+            self.stdout.write(f"{run.waiting_reason.rstrip('.')}.")
         self.stdout.write("Next: `process_batches --until-done`.")
 
-    def _say_plan(self, plan: Plan, as_json: bool) -> None:
-        estimate = f"{to_usd(plan.estimate_nanos):f}"
+    def _say_plan(self, plan: Plan, purse: Purse | None, as_json: bool) -> None:
+        costs = plan.costs
         if as_json:
             result = {
                 "run": None,
                 "items": plan.items,
                 "jobs": 0,
-                "estimate_usd": estimate,
+                "estimate_usd": f"{to_usd(costs.worst):f}",
+                "expected_usd": f"{to_usd(costs.expected):f}",
+                "high_usd": f"{to_usd(costs.high):f}",
+                "real_time_usd": f"{to_usd(costs.real_time):f}",
+                "input_tokens": costs.input_tokens,
+                "output_tokens": costs.output_tokens,
+                "guessed": costs.guessed,
+                "cap_left_usd": f"{to_usd(max(purse.left, 0)):f}" if purse else None,
+                "cap": purse.label if purse else None,
                 "subjects": plan.subjects,
+                "reused": plan.reused,
                 "skipped": dict(plan.skipped),
             }
             self.stdout.write(json.dumps(result))
@@ -117,9 +182,13 @@ class Command(BaseCommand):
             self.stderr.write(f"Would skip: {count} × {reason}.")
         self.stdout.write(
             f"Would make {counted(plan.items, 'item')} of "
-            f"{counted(plan.subjects, 'subject')}: {plan.input_tokens:,} input tokens, "
-            f"at most ${estimate}. Nothing was written."
+            f"{counted(plan.subjects, 'subject')}. Nothing was written."
         )
+        prospect = Prospect(costs, plan.reused)
+        for line in cost_lines(prospect, purse, lambda nanos: f"${to_usd(nanos):f}"):
+            self.stdout.write(line)
+        if plan.reused:
+            self.stdout.write("--force-refresh asks these again.")
 
 
 def _add_option_flags(

@@ -40,6 +40,12 @@ class Command(BaseCommand):
             help="how long a batch takes at least (%(default)s)",
         )
         add(
+            "--validation",
+            type=float,
+            metavar="SECONDS",
+            help="how much of that its validation takes (a fifth)",
+        )
+        add(
             "--responder",
             choices=("sample", "pseudo", "upstream"),
             default="sample",
@@ -90,7 +96,16 @@ class Command(BaseCommand):
             metavar="N",
             help="input tokens of a model that may be queued (no limit)",
         )
-        add("--api-key", metavar="KEY", help="the only key accepted (any)")
+        add(
+            "--api-key",
+            metavar="KEY",
+            help="the only key accepted (any); the list of processes shows it",
+        )
+        add(
+            "--api-key-env",
+            metavar="NAME",
+            help="environment variable that holds the only key accepted",
+        )
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
         directory = Path(options["dir"] or settings.DATA_DIR / "sandbox")
@@ -108,9 +123,10 @@ class Command(BaseCommand):
                 Options(
                     directory=directory,
                     latency_seconds=options["latency"],
+                    validation_seconds=options["validation"],
                     seed=options["seed"],
                     token_limit=options["token_limit"],
-                    api_key=options["api_key"],
+                    api_key=options["api_key"] or _key_in("api-key-env", options),
                 ),
                 faults,
                 responder,
@@ -161,12 +177,7 @@ def _responder(options: dict[str, Any]) -> Responder:
             )
         from batches.sandbox.responders.upstream import UpstreamResponder
 
-        name = options["upstream_key_env"]
-        key = os.environ.get(name) if name else None
-        if name and not key:
-            raise CommandError(
-                f"--upstream-key-env {name}: this variable is not set; export it first."
-            )
+        key = _key_in("upstream-key-env", options)
         try:
             return UpstreamResponder(
                 options["upstream"], key, workers=max(1, options["workers"])
@@ -189,6 +200,19 @@ def _responder(options: dict[str, Any]) -> Responder:
         )
     except ValueError as err:
         raise CommandError(f"--samples: {err}") from err
+
+
+def _key_in(flag: str, options: dict[str, Any]) -> str | None:
+    """What the environment variable holds that the flag names; None without it."""
+    name = options[flag.replace("-", "_")]
+    if not name:
+        return None
+    key = os.environ.get(name)
+    if not key:
+        raise CommandError(
+            f"--{flag} {name}: this variable is not set; export it first."
+        )
+    return key
 
 
 def _only_sandbox_in(directory: Path) -> IO[str]:

@@ -36,6 +36,17 @@ def result_schema(body: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def schema_name(body: dict[str, Any]) -> str:
+    """What the request calls its result schema; blank where it asks for none."""
+    chat = body.get("response_format")
+    text = body.get("text")
+    named = chat.get("json_schema") if isinstance(chat, dict) else None
+    if named is None and isinstance(text, dict):
+        named = text.get("format")
+    name = named.get("name") if isinstance(named, dict) else None
+    return name if isinstance(name, str) else ""
+
+
 def user_text(body: dict[str, Any]) -> str:
     """The last thing the user said, in either dialect."""
     given = body.get("messages")

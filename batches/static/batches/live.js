@@ -1,6 +1,7 @@
 /* Keeps the panels of a page up to date: asks for them every few seconds, replaces
    those that changed, and stops when the answer says so. Without it, the page is as it
-   was when it was loaded. */
+   was when it was loaded. Where the server can push, what it pushes is a reason to ask
+   at once, and asking by the clock becomes rare; it is never left out. */
 "use strict";
 
 (() => {
@@ -10,10 +11,18 @@
   }
   const sentence = document.querySelector("[data-live-sentence]");
   const LONGEST_SECONDS = 30;
+  const PUSHED = [
+    "figures",
+    ..."created started progress completed failed cancelled retry"
+      .split(" ")
+      .map((word) => `job:${word}`),
+  ];
+  let stream = null;
   let seconds = Number(root.dataset.liveSeconds);
   let etag = "";
   let failures = 0;
   let isAsking = false;
+  let isToldMeanwhile = false; // pushed after the answer that is on its way was made
   let timer = 0;
 
   function say(text) {
@@ -102,6 +111,26 @@
     }
   }
 
+  function askLater() {
+    const isPushed = stream !== null && stream.readyState === EventSource.OPEN;
+    askIn(isPushed && seconds > 0 ? LONGEST_SECONDS : seconds);
+    if (seconds === 0 && stream !== null) {
+      stream.close();
+    }
+  }
+
+  function follow() {
+    if (!root.dataset.liveStream || seconds === 0) {
+      return;
+    }
+    stream = new EventSource(root.dataset.liveStream);
+    PUSHED.forEach((name) => {
+      // Several come at once; one question answers them all.
+      stream.addEventListener(name, () => askIn(0.1));
+    });
+    stream.addEventListener("error", () => askIn(seconds)); // it comes back by itself
+  }
+
   function tryAgain() {
     failures += 1;
     if (failures > 2) {
@@ -111,7 +140,11 @@
   }
 
   async function ask() {
-    if (document.hidden || isAsking) {
+    if (isAsking) {
+      isToldMeanwhile = true;
+      return;
+    }
+    if (document.hidden) {
       return; // it goes on when the page is seen again
     }
     isAsking = true;
@@ -124,7 +157,7 @@
       });
       if (answer.status === 304) {
         failures = 0;
-        askIn(seconds);
+        askLater();
       } else if (answer.ok) {
         const data = await answer.json();
         failures = 0;
@@ -133,7 +166,7 @@
         show(data.html);
         showActs(data.acts);
         say(data.sentence);
-        askIn(seconds);
+        askLater();
       } else if (answer.status >= 500) {
         tryAgain();
       } else {
@@ -144,6 +177,10 @@
       tryAgain();
     } finally {
       isAsking = false;
+      if (isToldMeanwhile && seconds > 0) {
+        askIn(0.1);
+      }
+      isToldMeanwhile = false;
     }
   }
 
@@ -153,4 +190,5 @@
     }
   });
   askIn(seconds);
+  follow();
 })();

@@ -18,15 +18,18 @@ from rich.text import Text
 from batches.benchmark.bench import Bench
 from batches.benchmark.data import BenchmarkWorkload, SubjectsWorkload
 from batches.benchmark.measures import MEASURES
+from batches.benchmark.pages import page_table
 from batches.benchmark.report import Result, figures_here, table, this_machine
 from batches.benchmark.scratch import MOST_REQUESTS, scratch_world
 from batches.errors import BatchError
 from batches.management.output import positive_whole
 from batches.workloads import registered
+from batchsite.load import FEWEST_ITEMS, measure_pages
 from batchsite.processes import running, wait_for_line
 from translations.lessons.benchmark import ITEMS_PER_LESSON, LESSONS
 
 WIDTH = 150  # of the table, where no terminal says another
+PAGE_ITEMS, PAGES_SHOWN = 1_000_000, 20
 FEWEST_LINES = 10 * ITEMS_PER_LESSON
 
 
@@ -44,10 +47,28 @@ class Command(BaseCommand):
             "--only", metavar="P1,P2", help="measure only these; default all"
         )
         parser.add_argument(
+            "--pages",
+            action="store_true",
+            help="measure P7 and P8 instead: every list and page, on a seeded load",
+        )
+        parser.add_argument(
+            "--items",
+            type=positive_whole,
+            default=PAGE_ITEMS,
+            help="of the load that pages are measured on; default %(default)s",
+        )
+        parser.add_argument(
             "--json", action="store_true", help="print one JSON object last"
         )
 
-    def handle(self, *, lines: int, only: str | None, **options: Any) -> None:
+    def handle(
+        self, *, lines: int, only: str | None, pages: bool, items: int, **options: Any
+    ) -> None:
+        if pages:
+            if items < FEWEST_ITEMS:
+                raise CommandError(f"--items {items}: give {FEWEST_ITEMS} or more.")
+            self._measure_pages(items, as_json=options["json"])
+            return
         if not FEWEST_LINES <= lines <= MOST_REQUESTS:
             raise CommandError(
                 f"--lines {lines}: give {FEWEST_LINES} to {MOST_REQUESTS}, "
@@ -71,6 +92,18 @@ class Command(BaseCommand):
         self._say(machine, results, as_json=options["json"])
         if broken:
             raise CommandError("\n".join(broken))
+
+    def _measure_pages(self, items: int, *, as_json: bool) -> None:
+        with _undisturbed(), ExitStack() as stack:
+            say = stack.enter_context(_progress())
+            stack.enter_context(scratch_world(say))
+            results, visits = measure_pages(items, say)
+            machine = this_machine(items).as_dict()
+        console = Console(width=None if self.stdout.isatty() else WIDTH)
+        with console.capture() as shown:
+            console.print(page_table(visits, PAGES_SHOWN))
+        self.stdout.write(shown.get())
+        self._say(machine, results, as_json=as_json)
 
     def _say(
         self, machine: dict[str, Any], results: list[Result], *, as_json: bool

@@ -42,8 +42,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--no-input", action="store_true", help="ask nothing; use what is set"
         )
+        parser.add_argument(
+            "--asgi",
+            action="store_true",
+            help="serve without threads, and push progress to pages and programs",
+        )
 
-    def handle(self, *, port: int, host: str, no_input: bool, **options: Any) -> None:
+    def handle(
+        self, *, port: int, host: str, no_input: bool, asgi: bool, **options: Any
+    ) -> None:
         check_port_is_free(port, "--port")
         with _alone(), told_to_the_operator():
             call_command("migrate", verbosity=0)
@@ -59,18 +66,20 @@ class Command(BaseCommand):
                 self._offer_first_run()
             self.stdout.write(f"Open http://{host}:{port}/admin/ . Ctrl-C ends it all.")
             self.stdout.flush()
-            self._supervise(host, port, provider)
+            self._supervise(host, port, provider, asgi=asgi)
 
-    def _supervise(self, host: str, port: int, provider: str) -> None:
+    def _supervise(self, host: str, port: int, provider: str, *, asgi: bool) -> None:
+        server = ["batchsite.wsgi", "--threads=4"]
+        if asgi:
+            server = ["batchsite.asgi", "--worker-class=asgi"]
         web = Kept(
             "web",
             [
                 "-m",
                 "gunicorn",
-                "batchsite.wsgi",
+                *server,
                 f"--bind={host}:{port}",
                 "--workers=2",
-                "--threads=4",
                 "--log-level=warning",
             ],
         )
@@ -178,7 +187,7 @@ class Command(BaseCommand):
         question = (
             f"Translate {counted(plan.subjects, 'lesson')} into {languages} now: "
             f"{counted(plan.items, 'request')}, "
-            f"at most ${to_usd(plan.estimate_nanos):.4f}?"
+            f"at most ${to_usd(plan.costs.worst):.4f}?"
         )
         if self._yes(question, True):
             run = start_run("translation", {}, trigger=Trigger.COMMAND)

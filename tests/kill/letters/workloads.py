@@ -63,8 +63,12 @@ class LetterWorkload(Workload):
         return Page(subjects, str(page[-1].pk) if len(page) == size else None)
 
     def targets(self, subject: Subject, options: RunOptions) -> Iterable[Target]:
+        replies = Reply.objects.filter(object_id=subject.object_id)
+        answered = set(replies.values_list("target", flat=True))
         for language in LANGUAGES:
-            if "TOO LARGE" in subject.source.text:
+            if language in answered:
+                yield Target(language, skipped="answered")
+            elif "TOO LARGE" in subject.source.text:
                 yield Target(
                     language, error_code="too_large", error_message="It is large."
                 )

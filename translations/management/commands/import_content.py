@@ -15,6 +15,7 @@ from django.db import OperationalError, ProgrammingError
 from rich.console import Console
 from rich.progress import Progress
 
+from translations.exchange.proposals import KIND, NOUN, import_translations
 from translations.importing import (
     Importer,
     ImportRefused,
@@ -26,6 +27,7 @@ from translations.importing import (
 
 ROWS_PER_LINE = 5_000  # of progress, in a pipe
 BAD_ROWS_SHOWN = 100
+COMMAND = "import_content"
 
 
 class Command(BaseCommand):
@@ -33,10 +35,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "kind", metavar="KIND", help="what the file has: lessons, …"
+            "kind", metavar="KIND", help="what the file has: lessons, …, translations"
         )
         parser.add_argument(
-            "file", metavar="FILE", help=".csv or .jsonl; - reads stdin"
+            "file",
+            metavar="FILE",
+            help=".csv or .jsonl, translations also .xlf or .po; - reads stdin",
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="check the file, change nothing"
@@ -49,9 +53,14 @@ class Command(BaseCommand):
         self, *, kind: str, file: str, dry_run: bool, json: bool, **options: Any
     ) -> None:
         try:
-            importer = get_importer(kind)
+            importer = None if kind == KIND else get_importer(kind)
             with _opened(file) as stream:
-                stored = self._import(importer, stream, _name(file), dry_run)
+                if importer:
+                    stored = self._import(importer, stream, _name(file), dry_run)
+                else:
+                    stored = import_translations(
+                        stream, name=_name(file), actor=COMMAND, dry_run=dry_run
+                    )
         except ImportRefused as err:
             raise CommandError(str(err)) from err
         except (OperationalError, ProgrammingError) as err:
@@ -61,9 +70,10 @@ class Command(BaseCommand):
                 "import the file again."
             ) from err
         if json:
-            self.stdout.write(_as_json(importer, stored, dry_run))
+            self.stdout.write(_as_json(kind, stored, dry_run))
         else:
-            self.stdout.write(_summary(importer, stored, dry_run))
+            noun = importer.noun if importer else NOUN
+            self.stdout.write(_summary(noun, stored, dry_run))
         if stored.ignored:
             self.stderr.write(
                 f"Unknown columns, not imported: {', '.join(stored.ignored)}"
@@ -126,18 +136,18 @@ def _name(file: str) -> str:
     return "Standard input" if file == "-" else Path(file).name
 
 
-def _summary(importer: Importer, stored: Stored, dry_run: bool) -> str:
+def _summary(nouns: tuple[str, str], stored: Stored, dry_run: bool) -> str:
     if not stored.good and not stored.bad:
-        return f"The file has no {importer.noun[1]}: nothing to import."
-    noun = importer.noun[0] if stored.good == 1 else importer.noun[1]
+        return f"The file has no {nouns[1]}: nothing to import."
+    noun = nouns[0] if stored.good == 1 else nouns[1]
     return (
         f"{'Would import' if dry_run else 'Imported'} {stored.good} {noun}: "
         f"{stored.created} new, {stored.updated} changed, {stored.unchanged} unchanged."
     )
 
 
-def _as_json(importer: Importer, stored: Stored, dry_run: bool) -> str:
+def _as_json(kind: str, stored: Stored, dry_run: bool) -> str:
     return json.dumps(
-        {"kind": importer.kind, "dry_run": dry_run, **asdict(stored)},
+        {"kind": kind, "dry_run": dry_run, **asdict(stored)},
         ensure_ascii=False,
     )

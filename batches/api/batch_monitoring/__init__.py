@@ -1,0 +1,1 @@
+"""/api/admin/batch-monitoring: what an operator's dashboard reads, and what it does."""

@@ -1,0 +1,1 @@
+"""/api/admin/legacy: every request of the pooled pipeline, for platform admins."""

@@ -1,0 +1,38 @@
+"""What the checks can hold against an analysis, beside those of translations."""
+
+from translations.quality import Finding
+from translations.quality.findings import ERROR_COST, Severity
+
+# Raised with every change that makes a check find more or less than before.
+CHECKS_VERSION = 1
+
+ERRORS = frozenset(
+    {
+        "escalation_missed",
+        "evidence_not_in_source",
+        "pii_in_summary",
+        "question_bad_index",
+    }
+)
+# What a warning takes off the score, once per place.
+WARNING_COSTS = {
+    "duplicate_question": 5,
+    "escalation_conflict": 10,
+    "language_conflict": 10,
+    "question_missed": 5,
+    "resolution_conflict": 10,
+    "sentiment_conflict": 15,
+    "summary_length": 5,
+}
+
+
+class ChatFinding(Finding):
+    """A finding whose code is in the tables here. `segment` is a field's name."""
+
+    @property
+    def severity(self) -> Severity:
+        return "error" if self.code in ERRORS else "warning"
+
+    @property
+    def cost(self) -> int:
+        return ERROR_COST if self.code in ERRORS else WARNING_COSTS[self.code]

@@ -1,0 +1,1 @@
+"""The glossary: which words the translations of an organisation use, and which not."""

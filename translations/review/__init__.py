@@ -1,0 +1,1 @@
+"""Review by a person: what waits, what is edited, what is approved and published."""
