@@ -69,10 +69,11 @@ def _saved(sender, instance, created, **_):
         return
     before = asking.before.pop((sender, instance.pk), None) or {}
     after = _values(instance)
+    not_told = {*NOT_TOLD, *_set_by_saving(sender)}
     names = [
         name
         for name in after
-        if name not in NOT_TOLD
+        if name not in not_told
         and (created or _whole(before.get(name)) != _whole(after[name]))
     ]
     if names:
@@ -134,6 +135,15 @@ def _values(row):
         field.attname: getattr(row, field.attname)
         for field in row._meta.concrete_fields
     }
+
+
+def _set_by_saving(model):
+    """The times that saving sets by itself: nobody's change."""
+    return (
+        field.attname
+        for field in model._meta.concrete_fields
+        if getattr(field, "auto_now", False)
+    )
 
 
 def _whole(value):
