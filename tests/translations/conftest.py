@@ -6,9 +6,13 @@ from translations.lessons.models import Course, Lesson
 
 
 @pytest.fixture
-def lesson_with():
+def course():
+    return Course.objects.create(external_id="course-1", title="Akadeemiyadda")
+
+
+@pytest.fixture
+def lesson_with(course):
     """Lessons of one course that differ in their bodies."""
-    course = Course.objects.create(external_id="course-1", title="Akadeemiyadda")
 
     def make(body, format="html"):
         return Lesson.objects.create(
