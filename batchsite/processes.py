@@ -1,6 +1,7 @@
 """Starting the processes that a command keeps beside itself, and ending them."""
 
 import ctypes
+import fcntl
 import os
 import signal
 import socket
@@ -15,8 +16,9 @@ from typing import IO
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from batches.processes import stop_process
+
 READY_SECONDS = 60
-STOP_SECONDS = 10
 PR_SET_PDEATHSIG = 1  # Linux: prctl(2)
 
 
@@ -35,14 +37,20 @@ def running(*command: str, env: dict[str, str]) -> Iterator["subprocess.Popen[st
     try:
         yield process
     finally:
-        process.terminate()
+        stop_process(process)
+
+
+@contextmanager
+def alone(lock_name: str, *, otherwise: str) -> Iterator[None]:
+    """Hold a file in DATA_DIR while the block runs; raises CommandError with
+    `otherwise` where another process holds it."""
+    settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+    with (settings.DATA_DIR / lock_name).open("w") as lock:
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout:
-            process.stdout.close()
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            raise CommandError(otherwise) from err
+        yield
 
 
 def wait_for_line(process: "subprocess.Popen[str]", start: str, *, name: str) -> str:

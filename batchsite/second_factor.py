@@ -133,7 +133,7 @@ def _carry_out(
     """Do what the button says, if the code is right; None where it is not."""
     code, now = form.cleaned_data["code"], timezone.now()
     name, address = f"{user.get_username()} second factor", address_of(request)
-    check_throttle(request, name)
+    check_throttle(request, name, of_codes=True)
     codes: list[str] | None = None
     if act == "confirm":
         codes = second_factor.confirm(user, code, now=now)

@@ -2,7 +2,8 @@
 
 What the environment says wins over the file. An empty value is the same as none.
 
-The table in README and `.env.example` list the same names; a test compares the three.
+The table in docs/settings.md and `.env.example` list the same names; a test compares
+the three.
 """
 
 import sys

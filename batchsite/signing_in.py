@@ -26,17 +26,21 @@ from batches.signals import login_throttled
 class LoginThrottled(Exception):
     """Too many tries failed; the next one is possible after so many seconds."""
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, *, of_codes: bool = False) -> None:
         super().__init__(f"Too many failed attempts; wait {seconds} s.")
         self.seconds = seconds
+        self.of_codes = of_codes
 
 
-def check_throttle(request: HttpRequest, name: str) -> None:
-    """Raises LoginThrottled where the name or the address has to wait."""
+def check_throttle(request: HttpRequest, name: str, *, of_codes: bool = False) -> None:
+    """Raises LoginThrottled where the name or the address has to wait.
+
+    `of_codes` says that codes are tried, and not passwords.
+    """
     seconds = seconds_to_wait(name, address_of(request), now=time.time())
     if seconds:
         login_throttled.send(None, request=request, username=name, seconds=seconds)
-        raise LoginThrottled(seconds)
+        raise LoginThrottled(seconds, of_codes=of_codes)
 
 
 def address_of(request: HttpRequest | None) -> str:
@@ -88,7 +92,11 @@ def throttled_page(request: HttpRequest, throttled: LoginThrottled) -> HttpRespo
     response = render(
         request,
         "429.html",
-        {"minutes": ceil(throttled.seconds / 60), "until": until},
+        {
+            "minutes": ceil(throttled.seconds / 60),
+            "until": until,
+            "of_codes": throttled.of_codes,
+        },
         status=429,
     )
     response["Retry-After"] = str(throttled.seconds)

@@ -2,9 +2,9 @@
 
 Left may not import right:
 
-    errors, signals, states → querysets → models → config → providers, wire_schema,
-    workloads, content → services → monitoring → tasks, schedules, runs, testing, api,
-    admin, my, benchmark, management
+    errors, processes, signals, states → querysets → models → config → providers,
+    wire_schema, workloads, content → services → monitoring → tasks, schedules, runs,
+    testing, api, admin, my, benchmark, management
 
 The sandbox stands apart: it imports itself and nothing else of ours. Content apps
 import the engine, never the reverse; only `batchsite` sees every app. Dotted names in
@@ -23,7 +23,7 @@ from tests.processes import ROOT
 
 APPS = ("batchsite", "batches", "translations")
 ENGINE_ORDER = (
-    ("errors", "signals", "states"),
+    ("errors", "processes", "signals", "states"),
     ("querysets",),
     ("models", "migrations"),
     ("config",),

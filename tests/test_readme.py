@@ -1,6 +1,7 @@
 """README's promises that a machine can check."""
 
 import re
+from pathlib import Path
 
 from django.core.management import get_commands
 
@@ -30,11 +31,34 @@ def test_ci_calls_exactly_the_test_command():
 
 def test_the_table_of_commands_names_every_command_of_ours():
     ours = {name for name, app in get_commands().items() if app.startswith(OURS)}
-    section = readme().split("\n## Commands\n")[1].split("\n## ")[0]
+    page = (ROOT / "docs" / "commands.md").read_text()
 
-    named = set(re.findall(r"^\|[^|]*\| `(\w+)", section, re.MULTILINE))
+    named = re.findall(r"^\|[^|]*\| `(\w+)", page, re.MULTILINE)
 
-    assert named == ours
+    assert sorted(named) == sorted(ours)
+
+
+def test_the_newcomers_page_leads_to_every_document_and_stays_short():
+    named = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", readme()))
+
+    assert named == {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert len(readme().splitlines()) <= 100
+
+
+def test_every_heading_that_the_documents_point_to_is_there():
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for link, heading in re.findall(
+            r"\]\(([^)#:]*)#([^)]+)\)", document.read_text()
+        ):
+            target = document.parent / link if link else document
+            assert heading in anchors(target), f"{document.name}: {link}#{heading}"
+
+
+def anchors(document: Path) -> set[str]:
+    """What the headings of a page are called in links, as GitHub does it."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]
+    return {title.strip().replace(" ", "-") for title in plain}
 
 
 def test_every_file_that_the_documents_point_to_is_there():

@@ -19,7 +19,6 @@ from batches.config import OVERRIDABLE
 from batchsite.checks import check_settings
 from tests.processes import ROOT, clean_environment, manage
 
-SECTION = re.compile(r"^## Settings$(.*?)^## ", re.MULTILINE | re.DOTALL)
 ROW = re.compile(
     r"^\| `([A-Z_]+)`( \\\*)? \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE
 )
@@ -51,7 +50,7 @@ def settings_read() -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of README's table, as written there."""
+    """One row of the table of settings, as written there."""
 
     name: str
     can_be_overridden: bool
@@ -60,11 +59,12 @@ class Row:
     meaning: str
 
 
-def readme_table() -> dict[str, Row]:
-    section = SECTION.search((ROOT / "README.md").read_text())
-    assert section, "README has no section Settings"
-    found = ROW.findall(section[1])
-    return {name: Row(name, bool(star), *rest) for name, star, *rest in found}
+def table() -> dict[str, Row]:
+    """The table of docs/settings.md; a setting that stands there twice is an error."""
+    found = ROW.findall((ROOT / "docs" / "settings.md").read_text())
+    rows = {name: Row(name, bool(star), *rest) for name, star, *rest in found}
+    assert len(rows) == len(found)
+    return rows
 
 
 def example_file() -> dict[str, str]:
@@ -80,26 +80,41 @@ def as_text(value: object) -> str:
     return str(value)
 
 
-def test_settings_readme_and_example_file_name_the_same_variables():
+def test_settings_table_and_example_file_name_the_same_variables():
     read = set(settings_read())
 
     assert len(read) > 20
-    assert set(readme_table()) == read
+    assert set(table()) == read
     assert set(example_file()) == read
 
 
-def test_readme_and_example_file_show_the_defaults_that_the_settings_have():
-    readme, example = readme_table(), example_file()
+def test_no_other_page_has_a_table_of_settings():
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        if page.name != "settings.md":
+            named = {name for name, *_ in ROW.findall(page.read_text())}
+            assert not named & set(settings_read()), page.name
+
+
+def test_readme_names_a_dozen_settings_to_begin_with():
+    section = (ROOT / "README.md").read_text().split("\n### First settings\n")[1]
+    named = re.findall(r"`([A-Z_]{4,})`", section.split("\n### ")[0])
+
+    assert len(named) == len(set(named)) <= 12
+    assert set(named) <= set(settings_read())
+
+
+def test_table_and_example_file_show_the_defaults_that_the_settings_have():
+    rows, example = table(), example_file()
 
     for name, default in settings_read().items():
         if default is UNKNOWN or as_text(default) == "":
             continue
-        assert readme[name].default == f"`{as_text(default)}`", name
+        assert rows[name].default == f"`{as_text(default)}`", name
         assert example[name] == as_text(default), name
 
 
-def test_the_readme_table_says_the_meaning_and_what_can_be_changed_while_running():
-    for name, row in readme_table().items():
+def test_the_table_says_the_meaning_and_what_can_be_changed_while_running():
+    for name, row in table().items():
         assert row.meaning.endswith("."), name
         assert row.can_be_overridden == (name in OVERRIDABLE), name
 

@@ -252,6 +252,16 @@ def is_known(tag: str) -> bool:
     return is_tag and _language(tag) in NAMES
 
 
+def known_tags(tags: list[str], *, such_as: str) -> list[str]:
+    """The tags, each once; raises ValueError naming the first that is not known."""
+    for tag in tags:
+        if not is_known(tag):
+            raise ValueError(
+                f"{tag!r} is no language tag we know; write it as in {such_as}."
+            )
+    return list(dict.fromkeys(tags))
+
+
 def language_name(tag: str) -> str:
     """The language's English name, with the rest of the tag: `Portuguese (pt-BR)`."""
     name = NAMES.get(_language(tag), tag)

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from batches import config
 from batches.workloads import RunOptions
-from translations.languages import is_known
+from translations.languages import known_tags
 from translations.registry import all_registered
 
 
@@ -56,13 +56,7 @@ class TranslationOptions(RunOptions):
     def _languages_are_known(cls, tags: list[str]) -> list[str]:
         if not tags:
             raise ValueError("name at least one language, such as en or ar.")
-        for tag in tags:
-            if not is_known(tag):
-                raise ValueError(
-                    f"{tag!r} is no language tag we know; "
-                    "write it as in en, ar, pt-BR or zh-Hant."
-                )
-        return list(dict.fromkeys(tags))
+        return known_tags(tags, such_as="en, ar, pt-BR or zh-Hant")
 
     @field_validator("content")
     @classmethod

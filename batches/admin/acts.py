@@ -306,6 +306,11 @@ def outlook_in_words(verb):
     return partial(outlook.in_words, verb, money=active_money)
 
 
+def how_many(*rows):
+    """The effect of an act that is about rows alone; `Act.effect`."""
+    return len(rows)
+
+
 def active_money(nanos):
     return cost(to_usd(nanos), active_provider())
 

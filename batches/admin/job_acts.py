@@ -2,7 +2,8 @@
 
 from django.utils.translation import gettext_lazy
 
-from batches.admin.acts import Act, outlook_in_words
+from batches.admin import steering
+from batches.admin.acts import Act
 from batches.admin.reapplying import REAPPLY_JOBS
 from batches.services.by_hand import check_now, process_now, submit_now
 from batches.services.effects import (
@@ -12,12 +13,7 @@ from batches.services.effects import (
     outlook_of_recall,
 )
 from batches.services.prospects import prospect_of_jobs, prospect_of_resumed
-from batches.services.requeue import (
-    failed_of_job,
-    requeue_effect,
-    requeue_prospect,
-    retry_job,
-)
+from batches.services.requeue import failed_of_job, retry_job
 from batches.services.steering import (
     abandon_job,
     cancel_job,
@@ -38,46 +34,30 @@ ACTS = (
         do=submit_now,
         effect=job_effect,
     ),
-    Act(
-        name="pause",
-        kind="pause",
-        label=gettext_lazy("Pause"),
+    steering.pause(
         says=gettext_lazy("It is not sent until it is resumed."),
-        done=gettext_lazy("Paused"),
         permission="batches.pause_job",
         do=pause_job,
         effect=outlook_of_jobs,
-        in_words=outlook_in_words("pause"),
     ),
-    Act(
-        name="recall",
-        kind="recall",
-        label=gettext_lazy("Recall"),
+    steering.recall(
         says=gettext_lazy(
             "A batch that runs is cancelled at the provider, and what it has finished "
             "is applied. The rest uses up no attempt and waits with its runs, which "
             "are paused; other jobs of theirs that were not sent are taken back too."
         ),
-        done=gettext_lazy("Recalled"),
         permission="batches.recall_job",
         do=recall_job,
         effect=outlook_of_recall,
-        in_words=outlook_in_words("recall"),
-        is_grave=True,
     ),
-    Act(
-        name="resume",
-        kind="resume",
-        label=gettext_lazy("Resume"),
+    steering.resume(
         says=gettext_lazy(
             "A paused job is sent; of a recalled one, the runs that it is of go on."
         ),
-        done=gettext_lazy("Resumed"),
         permission="batches.resume_job",
         sends=prospect_of_resumed,
         do=resume_job,
         effect=outlook_of_recall,
-        in_words=outlook_in_words("resume"),
     ),
     Act(
         name="check_status",
@@ -99,34 +79,20 @@ ACTS = (
         do=process_now,
         effect=job_effect,
     ),
-    Act(
-        name="retry",
-        kind="retry",
-        label=gettext_lazy("Retry failed items"),
-        says=gettext_lazy(
-            "Failed items that can be sent go out once more, and cost once more."
-        ),
-        done=gettext_lazy("Sent out again"),
+    steering.retry(
         permission="batches.retry_job",
-        sends=lambda *jobs: requeue_prospect(failed_of_job(*jobs)),
         do=retry_job,
-        effect=lambda *jobs: requeue_effect(failed_of_job(*jobs)),
+        failed_of=failed_of_job,
     ),
     REAPPLY_JOBS,
-    Act(
-        name="cancel",
-        kind="cancel",
-        label=gettext_lazy("Cancel"),
+    steering.cancel(
         says=gettext_lazy(
             "What was not sent ends at once; a batch that runs is cancelled at the "
             "provider, and what it has finished by then is paid for, and applied."
         ),
-        done=gettext_lazy("Cancelled"),
         permission="batches.cancel_job",
         do=cancel_job,
         effect=outlook_of_jobs,
-        in_words=outlook_in_words("cancel"),
-        is_grave=True,
     ),
     Act(
         name="abandon",

@@ -1,7 +1,5 @@
 """Runs: how far they are, what they wait for, what they cost; steered by hand."""
 
-from functools import partial
-
 from django.contrib import admin
 from django.db.models import BigIntegerField, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -9,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from batches.admin.acts import Act, ActsAdmin, act_button, outlook_in_words
+from batches.admin.acts import ActsAdmin, act_button
 from batches.admin.base import PublicIdAdmin
 from batches.admin.display import (
     EMPTY,
@@ -34,34 +32,18 @@ from batches.admin.live import QUICK_SECONDS, STOP, Live, LiveAdmin
 from batches.admin.notices import NoticesAdmin
 from batches.admin.panels import Block, Panel, facts, status_fact
 from batches.admin.prompt_pages import side_by_side_link
-from batches.admin.reapplying import REAPPLY_RUNS
+from batches.admin.run_acts import ACTS
 from batches.admin.waiting import run_waits_for
 from batches.models import BatchItem, BatchJob, JobShare, Run
 from batches.models.money import to_usd
 from batches.providers.registry import SANDBOX
-from batches.services.effects import outlook_of_runs, waiting_effect
 from batches.services.lifecycle import run_figures
-from batches.services.prospects import prospect_of_runs
-from batches.services.requeue import (
-    failed_of_run,
-    requeue_effect,
-    requeue_prospect,
-    retry_run,
-)
-from batches.services.steering import (
-    cancel_run,
-    pause_run,
-    possible_for_run,
-    recall_run,
-    resume_run,
-    set_priority,
-)
+from batches.services.steering import possible_for_run
 from batches.states import (
     RUN_FINAL,
     AttemptOutcome,
     ItemStatus,
     JobStatus,
-    Priority,
     RunStatus,
 )
 
@@ -71,98 +53,6 @@ BRAKE_LABELS = {
     "cancel": gettext_lazy("Cancel the run"),
 }
 OPTION_VALUES_SHOWN = 20
-
-
-def prioritise(priority, label):
-    return Act(
-        name=f"priority_{priority.name.lower()}",
-        kind="set_priority",
-        label=label,
-        says=gettext_lazy("What is in no job yet goes out in the new order."),
-        done=gettext_lazy("Priority set"),
-        permission="batches.prioritise_run",
-        do=partial(set_priority, priority=priority),
-        effect=waiting_effect,
-    )
-
-
-ACTS = (
-    Act(
-        name="pause",
-        kind="pause",
-        label=gettext_lazy("Pause"),
-        says=gettext_lazy(
-            "What is not sent is held until the run is resumed. Jobs that were not "
-            "sent are taken back; what other runs have in them goes out in the next."
-        ),
-        done=gettext_lazy("Paused"),
-        permission="batches.pause_run",
-        do=pause_run,
-        effect=outlook_of_runs,
-        in_words=outlook_in_words("pause"),
-    ),
-    Act(
-        name="recall",
-        kind="recall",
-        label=gettext_lazy("Recall"),
-        says=gettext_lazy(
-            "What is not sent is held, and batches at the provider that are these "
-            "runs' alone are cancelled there. What they have finished is applied; the "
-            "rest uses up no attempt, and waits until the run is resumed."
-        ),
-        done=gettext_lazy("Recalled"),
-        permission="batches.recall_run",
-        do=recall_run,
-        effect=outlook_of_runs,
-        in_words=outlook_in_words("recall"),
-        is_grave=True,
-    ),
-    Act(
-        name="resume",
-        kind="resume",
-        label=gettext_lazy("Resume"),
-        says=gettext_lazy("What was held goes out again, and nothing else."),
-        done=gettext_lazy("Resumed"),
-        permission="batches.resume_run",
-        sends=prospect_of_runs,
-        do=resume_run,
-        effect=outlook_of_runs,
-        in_words=outlook_in_words("resume"),
-    ),
-    prioritise(Priority.LOW, gettext_lazy("Low priority")),
-    prioritise(Priority.NORMAL, gettext_lazy("Normal priority")),
-    prioritise(Priority.HIGH, gettext_lazy("High priority")),
-    Act(
-        name="retry",
-        kind="retry",
-        label=gettext_lazy("Retry failed items"),
-        says=gettext_lazy(
-            "Failed items that can be sent go out once more, and cost once more."
-        ),
-        done=gettext_lazy("Sent out again"),
-        permission="batches.retry_run",
-        sends=lambda *runs: requeue_prospect(failed_of_run(*runs)),
-        do=retry_run,
-        effect=lambda *runs: requeue_effect(failed_of_run(*runs)),
-    ),
-    REAPPLY_RUNS,
-    Act(
-        name="cancel",
-        kind="cancel",
-        label=gettext_lazy("Cancel"),
-        says=gettext_lazy(
-            "What waits is cancelled for good, and so are jobs of these runs alone; "
-            "what the provider has finished of those by then is paid for, and applied. "
-            "Of jobs that other runs need, answers and cost are kept, and not applied."
-        ),
-        done=gettext_lazy("Cancelled"),
-        permission="batches.cancel_run",
-        do=cancel_run,
-        effect=partial(outlook_of_runs, together=True),
-        in_words=outlook_in_words("cancel"),
-        is_grave=True,
-    ),
-)
 
 
 def share_sum(name, **where):

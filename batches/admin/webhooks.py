@@ -6,7 +6,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from batches.admin.acts import Act, ActsAdmin
+from batches.admin.acts import Act, ActsAdmin, how_many
 from batches.admin.base import KeysetAdmin, PanelAdmin, ReadOnlyAdmin
 from batches.admin.display import badge, moment, number, pretty_json, row_link
 from batches.admin.groups import OPERATOR, every, ship
@@ -122,10 +122,6 @@ class WebhookEndpointAdmin(PanelAdmin):
                 empty=_("Nothing was sent there yet."),
             )
         ]
-
-
-def how_many(*deliveries):
-    return len(deliveries)
 
 
 def rows_in_words(count):

@@ -1,4 +1,4 @@
-"""The Files and Batches API through the official client: the only file that imports it.
+"""The Files and Batches API through the official client.
 
 Speaks to OpenAI, to the sandbox, and to anything that takes the same calls at another
 base URL. Facts it rests on were measured with openai 3.54 in November 2026: the client
@@ -13,7 +13,7 @@ import os
 import re
 import uuid
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -114,6 +114,37 @@ class _WatchedFile(io.BufferedReader):
         return super().read(size)
 
 
+def new_client(
+    owner: object,
+    *,
+    base_url: str,
+    timeout_seconds: float,
+    is_sandbox: bool,
+    on_response: Sequence[Callable[[httpx2.Response], None]] = (),
+    **key: str,
+) -> openai.OpenAI:
+    """The official client; `key` is its `api_key` or its `admin_api_key`.
+
+    It is closed with its owner: one that is no longer asked for would leave its
+    connections open.
+    """
+    timeout = httpx2.Timeout(timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
+    client = openai.OpenAI(
+        **key,  # type: ignore[arg-type]
+        base_url=base_url,
+        timeout=timeout,
+        # A proxy of the environment has no business with a sandbox on this machine.
+        http_client=openai.DefaultHttpxClient(
+            base_url=base_url,
+            timeout=timeout,
+            trust_env=not is_sandbox,
+            event_hooks={"response": list(on_response)},
+        ),
+    )
+    weakref.finalize(owner, client.close)
+    return client
+
+
 class BatchProvider:
     """One provider, under the key that items and jobs keep for life.
 
@@ -138,21 +169,14 @@ class BatchProvider:
         self.is_sandbox = is_sandbox
         self.answers = 0  # that came, and were not about the provider's own trouble
         self.rate_limits: dict[str, str] = {}  # as it last told them
-        timeout = httpx2.Timeout(timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
-        self._client = openai.OpenAI(
-            api_key=api_key,
+        self._client = new_client(
+            self,
             base_url=base_url,
-            timeout=timeout,
-            # A proxy of the environment has no business with a sandbox on this machine.
-            http_client=openai.DefaultHttpxClient(
-                base_url=base_url,
-                timeout=timeout,
-                trust_env=not is_sandbox,
-                event_hooks={"response": [self._note]},
-            ),
+            timeout_seconds=timeout_seconds,
+            is_sandbox=is_sandbox,
+            on_response=[self._note],
+            api_key=api_key,
         )
-        # A client that is no longer asked for would leave its connections open.
-        weakref.finalize(self, self._client.close)
         self._once = self._client.with_options(max_retries=0)
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ client does not page here by itself. Amounts come as floats of dollars; they are
 beside ours, never booked.
 """
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ import httpx2
 import openai
 
 from batches.providers.errors import ProviderError, ProviderUnreachable
+from batches.providers.openai_batch import new_client
 
-CONNECT_TIMEOUT_SECONDS = 5
 MOST_USAGE_BUCKETS = {"1m": 1_440, "1h": 168, "1d": 31}  # in a page
 MOST_COSTS_BUCKETS = 180
 # More than any range asked for here has; a server whose pages go in a circle has more.
@@ -84,16 +83,13 @@ class OrganizationUsage:
             if is_sandbox
             else "Check the network and OPENAI_BASE_URL."
         )
-        timeout = httpx2.Timeout(timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
-        client = openai.OpenAI(
-            admin_api_key=admin_key,
+        client = new_client(
+            self,
             base_url=base_url,
-            timeout=timeout,
-            http_client=openai.DefaultHttpxClient(
-                base_url=base_url, timeout=timeout, trust_env=not is_sandbox
-            ),
+            timeout_seconds=timeout_seconds,
+            is_sandbox=is_sandbox,
+            admin_api_key=admin_key,
         )
-        weakref.finalize(self, client.close)
         self._usage = client.admin.organization.usage
 
     def usage(

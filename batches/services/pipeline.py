@@ -17,7 +17,7 @@ from batches import config
 from batches.errors import BatchError
 from batches.models import BatchJob, OpenItem, Run
 from batches.services.bundling import bundle
-from batches.services.collection import collect_runs
+from batches.services.collection import collect_run, collect_runs
 from batches.services.deadlines import look_after_abandoned, tell_of_unread
 from batches.services.holds import active_holds, is_probe_due, probe_keys
 from batches.services.ingestion import ingest_jobs
@@ -69,6 +69,13 @@ class PassReport:
             or self.cleaned
             or self.told
         )
+
+
+def collect_and_bundle(run: Run) -> None:
+    """Collect a run, and make its jobs where any may be made now."""
+    collect_run(run)
+    if config.creation_enabled():
+        bundle()
 
 
 def process_once() -> PassReport:

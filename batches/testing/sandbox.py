@@ -12,9 +12,10 @@ from pathlib import Path
 from django.conf import settings
 from django.test import override_settings
 
+from batches.processes import stop_process
+
 READY = "Sandbox ready at "
 READY_SECONDS = 60.0
-STOP_SECONDS = 10.0
 
 
 @contextmanager
@@ -36,14 +37,7 @@ def own_sandbox(*flags: str) -> Iterator[str]:
             ):
                 yield address
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout:
-                process.stdout.close()
+            stop_process(process)
 
 
 def _start(directory: Path, flags: tuple[str, ...]) -> "subprocess.Popen[str]":

@@ -13,7 +13,7 @@ from batches.services.budget import Budget, Payer
 from batches.services.recount import recount
 from batches.services.steering import abandon_job
 from batches.states import JobStatus
-from tests.batches.test_ingestion import (
+from tests.batches.result_lines import (
     COST_NANOS,
     answer,
     completed_job,
@@ -23,12 +23,7 @@ from tests.batches.test_ingestion import (
 from tests.driving import work_off
 from tests.factories import item_ids, make_collected_run, make_job
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def spool(settings, tmp_path):
-    settings.SPOOL_DIR = tmp_path / "spool"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("spool")]
 
 
 def without_usage(line):

@@ -1,28 +1,22 @@
 """Stored answers applied again: nothing is sent, and nobody's work is touched."""
 
 import json
-from collections import Counter
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.utils import timezone
 
-from batches import workloads
 from batches.errors import NotPossible
 from batches.models import (
     AuditEntry,
     BatchItem,
-    BatchJob,
     Event,
     ItemAttempt,
-    ItemRequest,
     OpenItem,
     Run,
 )
 from batches.monitoring.explain import explain
 from batches.services import reapply as service
-from batches.services.collection import collect_run
 from batches.services.reapply import (
     failed_only,
     in_words,
@@ -31,101 +25,27 @@ from batches.services.reapply import (
     reapply_some,
 )
 from batches.services.recount import recount
-from batches.services.requeue import failed_of_run, requeue
 from batches.services.steering import (
     cancel_run,
 )
 from batches.services.stored_answers import Obstacle
-from batches.states import AttemptOutcome, EventKind, ItemStatus, RunStatus
-from batches.workloads import Answer, FollowUp, Subject
-from tests.batches.test_races import at_once
+from batches.states import EventKind, ItemStatus, RunStatus
+from batches.workloads import Answer
+from tests.batches.reapplying import (
+    Mended,
+    Repeating,
+    command,
+    everything,
+    failed_run,
+    obstacle,
+    statuses,
+)
 from tests.driving import work_off
-from tests.factories import make_collected_run, make_paintings, make_run
-from tests.gallery.models import Caption, Painting, Photo, Sketch
+from tests.factories import make_collected_run
+from tests.gallery.models import Caption, Painting, Sketch
 from tests.gallery.workloads import CaptionWorkload
 
 pytestmark = pytest.mark.django_db
-
-
-class Mended(CaptionWorkload):
-    """The captions after a deployment without the bugs."""
-
-    def judge_one(self, answer):
-        return self.read_result(answer)
-
-    def store(self, verdicts):
-        asked = []
-        for verdict in verdicts:
-            answer = verdict.answer
-            kept = json.loads(answer.context)
-            Caption.objects.create(
-                kind=kept["kind"],
-                object_id=answer.object_id,
-                target=answer.target,
-                item_id=answer.item_id,
-                text=verdict.result.caption,
-            )
-            if kept["follow_ups"]:
-                asked.append(self.follow_up(answer, kept))
-        return asked
-
-    def follow_up(self, answer, kept):
-        return FollowUp(
-            answer.item_id,
-            Subject(answer.content_type_id, answer.object_id),
-            f"caption again {kept['follow_ups']}",
-            self.request(self.prompt, kept["title"], 0, kept["kind"]),
-        )
-
-
-class Repeating(Mended):
-    """One that knows how to store again."""
-
-    def store_again(self, verdicts):
-        for verdict in verdicts:
-            Caption.objects.filter(item_id=verdict.answer.item_id).update(
-                text=verdict.result.caption.upper()
-            )
-        return [
-            self.follow_up(verdict.answer, kept)
-            for verdict in verdicts
-            if (kept := json.loads(verdict.answer.context))["follow_ups"]
-        ]
-
-
-@pytest.fixture
-def deploy(monkeypatch):
-    def install(workload):
-        monkeypatch.setitem(workloads._registered, "captions", workload())
-
-    return install
-
-
-def failed_run(*titles, **given):
-    """A run worked off, with answers that the workload's bugs could not take.
-
-    Equal titles are asked one by one.
-    """
-    given.setdefault("force_refresh", True)
-    make_paintings(*titles)
-    run = make_collected_run(0, **given)
-    work_off(seconds=60)
-    run.refresh_from_db()
-    return run
-
-
-def command(*args):
-    out = StringIO()
-    call_command("reapply", *args, stdout=out, stderr=StringIO())
-    return out.getvalue()
-
-
-def everything(of=None):
-    return BatchItem.objects.all() if of is None else BatchItem.objects.filter(run=of)
-
-
-def statuses():
-    return Counter(BatchItem.objects.values_list("status", flat=True))
 
 
 # --- a bug, mended --------------------------------------------------------------------
@@ -315,152 +235,6 @@ def test_pages_do_not_reach_items_made_on_the_way(sandbox, deploy, monkeypatch):
     assert not done.skipped
 
 
-# --- what is left alone ---------------------------------------------------------------
-
-
-def obstacle():
-    done = reapply(everything(), by="amina")
-    assert done.applied == 0
-    assert prospect(everything()).items == 0
-    return dict(done.skipped)
-
-
-def test_an_item_that_was_retried_by_hand_waits_for_its_answer(sandbox, deploy):
-    run = failed_run("STORE BUG")
-    requeue(failed_of_run(run), by="amina")
-    deploy(Mended)
-
-    assert obstacle() == {Obstacle.UNDER_WAY: 1}
-    work_off()
-    assert statuses() == {ItemStatus.COMPLETE: 1}
-    assert recount(repair=False) == []
-
-
-def test_an_item_that_changes_while_it_is_judged_is_left(sandbox, deploy):
-    run = failed_run("STORE BUG", "STORE BUG")
-
-    class Slow(Mended):
-        def judge(self, answers):
-            requeue(failed_of_run(run).filter(pk=answers[0].item_id), by="sahra")
-            return super().judge(answers)
-
-    deploy(Slow)
-
-    done = reapply(everything(run), by="amina")
-
-    assert done.completed == 1
-    assert done.skipped == {Obstacle.CHANGED: 1}
-    assert OpenItem.objects.count() == Caption.objects.count() == 1
-    assert recount(repair=False) == []
-
-
-def test_the_newest_attempt_with_an_answer_is_judged(sandbox, deploy):
-    run = failed_run("STORE BUG")
-    requeue(failed_of_run(run), by="amina")
-    sandbox.faults(failed_lines={"rate": 1.0, "status": 500})
-    work_off()
-    assert ItemAttempt.objects.exclude(answer="").count() == 1
-    deploy(Mended)
-
-    assert reapply(everything(run), by="amina").completed == 1
-    assert statuses() == {ItemStatus.COMPLETE: 1}
-    assert recount(repair=False) == []
-
-
-def test_an_item_without_an_answer_is_left(sandbox):
-    sandbox.faults(failed_lines={"rate": 1.0, "status": 400})
-    failed_run("one")
-
-    assert obstacle() == {Obstacle.NO_ANSWER: 1}
-
-
-def test_an_item_that_was_never_sent_is_left():
-    make_paintings("TOO LARGE")
-    make_collected_run(0)
-
-    assert obstacle() == {Obstacle.NOT_SENT: 1}
-
-
-def test_a_cancelled_item_is_left():
-    cancel_run(make_collected_run(1), by="amina")
-
-    assert obstacle() == {Obstacle.CANCELLED: 1}
-
-
-def test_an_item_whose_subject_was_deleted_is_left(sandbox, deploy):
-    failed_run("STORE BUG")
-    Painting.objects.all().delete()
-    deploy(Mended)
-
-    assert obstacle() == {Obstacle.SUBJECT_DELETED: 1}
-
-
-def test_an_item_of_a_workload_that_is_not_installed_is_left(sandbox, monkeypatch):
-    failed_run("STORE BUG")
-    monkeypatch.delitem(workloads._registered, "captions")
-
-    assert obstacle() == {Obstacle.NO_WORKLOAD: 1}
-    assert "1 of a workload that is not installed." in command("--workload", "captions")
-
-
-def test_an_item_whose_request_is_not_kept_any_more_is_left(sandbox, deploy):
-    failed_run("STORE BUG")
-    ItemRequest.objects.all().delete()
-    deploy(Mended)
-
-    assert obstacle() == {Obstacle.NO_REQUEST: 1}
-
-
-def test_an_item_that_was_split_is_left(sandbox, deploy):
-    failed_run("STORE BUG")
-    ItemAttempt.objects.update(outcome=AttemptOutcome.SPLIT)
-    BatchItem.objects.update(status=ItemStatus.COMPLETE)
-    deploy(Repeating)
-
-    assert obstacle() == {Obstacle.SPLIT: 1}
-
-
-def test_an_item_in_a_job_that_is_still_read_is_left(sandbox, deploy):
-    failed_run("STORE BUG")
-    BatchJob.objects.update(status="completed", finished_at=None)
-    deploy(Mended)
-
-    assert obstacle() == {Obstacle.JOB_UNFINISHED: 1}
-
-
-@pytest.mark.parametrize("is_done", [True, False], ids=["done", "under way"])
-def test_an_item_that_a_later_one_superseded_is_left(sandbox, deploy, is_done):
-    old = failed_run("STORE BUG")
-    deploy(Mended)
-    collect_run(make_run())
-    if is_done:
-        work_off()
-
-    done = reapply(everything(old), by="amina")
-
-    assert done.skipped == {Obstacle.SUPERSEDED: 1}
-    assert Caption.objects.count() == is_done
-
-
-def test_a_later_item_that_failed_supersedes_nothing(sandbox, deploy):
-    first = failed_run("STORE BUG")
-    failed_run()
-    deploy(Mended)
-
-    assert reapply(everything(first), by="amina").completed == 1
-
-
-@pytest.mark.parametrize("kind", ["photo", "sketch"])
-def test_subjects_are_found_by_whatever_key_they_have(sandbox, deploy, kind):
-    Photo.objects.create(title="STORE BUG")
-    Sketch.objects.create(slug="a-sketch", title="STORE BUG")
-    make_collected_run(0, kind=kind)
-    work_off()
-    deploy(Mended)
-
-    assert reapply(everything(), by="amina").completed == 1
-
-
 # --- items that are done --------------------------------------------------------------
 
 
@@ -580,64 +354,3 @@ def test_an_item_that_met_a_bug_names_the_way_out(sandbox):
     said = explain("item", str(BatchItem.objects.get().pk)).next_step
 
     assert f"`reapply --job {run.shares.get().job_id} --only failed`" in said
-
-
-# --- several at once ------------------------------------------------------------------
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_several_at_once_apply_each_answer_once(sandbox, deploy, monkeypatch):
-    monkeypatch.setattr(service, "PAGE", 5)
-    run = failed_run(*["STORE BUG"] * 40, follow_ups=1)
-    deploy(Mended)
-
-    done = at_once(lambda: reapply(failed_only(everything(run)), by="amina"))
-
-    assert sum(one.completed for one in done) == Caption.objects.count() == 40
-    assert sum(one.follow_ups for one in done) == 40
-    assert not sum((one.failing for one in done), Counter())
-    assert recount(repair=False) == []
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_beside_a_retry_by_hand_each_item_goes_one_way(sandbox, deploy, monkeypatch):
-    monkeypatch.setattr(service, "PAGE", 5)
-    run = failed_run(*["STORE BUG"] * 40)
-    deploy(Mended)
-    both = iter(
-        [
-            lambda: reapply(failed_only(everything(run)), by="amina").completed,
-            lambda: requeue(failed_of_run(run), by="sahra").requeued,
-        ]
-    )
-
-    done = at_once(lambda: next(both)(), workers=2)
-
-    assert sum(done) == 40
-    assert OpenItem.objects.count() + Caption.objects.count() == 40
-    assert recount(repair=False) == []
-    work_off()
-    assert statuses() == {ItemStatus.COMPLETE: 40}
-    assert recount(repair=False) == []
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_beside_a_worker_that_reads_results_nothing_is_lost(
-    sandbox, deploy, monkeypatch
-):
-    monkeypatch.setattr(service, "PAGE", 5)
-    old = failed_run(*["STORE BUG"] * 40, follow_ups=1)
-    deploy(Mended)
-    for number in range(40):
-        Sketch.objects.create(slug=f"sketch-{number}", title="new")
-    make_collected_run(0, kind="sketch")
-    both = iter([lambda: reapply(failed_only(everything(old)), by="amina"), work_off])
-
-    at_once(lambda: next(both)(), workers=2)
-    work_off()
-
-    assert statuses() == {ItemStatus.COMPLETE: 120}
-    assert recount(repair=False) == []

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.processes import clean_environment, copy_of_the_repository, free_port, manage
 from tests.test_demo import serving, wait_for
@@ -214,3 +214,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def chromium() -> Iterator[Browser]:
     with running_chromium() as browser:
         yield browser
+
+
+@pytest.fixture
+def said(context: BrowserContext) -> list[str]:
+    """What pages of this context complain of: errors of scripts, failed requests."""
+    found: list[str] = []
+    context.on("console", lambda m: m.type == "error" and found.append(m.text))
+    context.on("weberror", lambda error: found.append(str(error.error)))
+    return found

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import DESKTOP, LESSONS, PHONE, Demo, log_in
 
@@ -19,15 +19,6 @@ def context(chromium: Browser, request):
     context.set_default_timeout(10_000)
     yield context
     context.close()
-
-
-@pytest.fixture
-def said(context: BrowserContext) -> list[str]:
-    """What pages of this context complain of: errors of scripts, failed requests."""
-    found: list[str] = []
-    context.on("console", lambda m: m.type == "error" and found.append(m.text))
-    context.on("weberror", lambda error: found.append(str(error.error)))
-    return found
 
 
 def open_lesson(page: Page, demo: Demo, title: str, prefix: str) -> None:

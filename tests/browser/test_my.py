@@ -5,7 +5,7 @@ import re
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Demo
 from tests.browser.test_desk import fits
@@ -29,15 +29,6 @@ def context(chromium: Browser):
     context.set_default_timeout(10_000)
     yield context
     context.close()
-
-
-@pytest.fixture
-def said(context: BrowserContext) -> list[str]:
-    """What pages of this context complain of: errors of scripts, failed requests."""
-    found: list[str] = []
-    context.on("console", lambda m: m.type == "error" and found.append(m.text))
-    context.on("weberror", lambda error: found.append(str(error.error)))
-    return found
 
 
 def sign_in(page: Page, demo: Demo, name: str) -> None:

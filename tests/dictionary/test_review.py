@@ -9,9 +9,10 @@ from batches.admin.display import list_url, row_url
 from batches.errors import NotPossible
 from batches.models import AuditEntry
 from batches.workloads import get_workload
-from tests.factories import make_entry
+from tests.factories import ENTRY, make_entry
 from translations.admin.everything import everything_url
-from translations.dictionary.models import Entry
+from translations.dictionary.export import ENTRY_COLUMNS, entry_rows
+from translations.dictionary.models import Entry, Word
 from translations.dictionary.review import (
     approve_entry,
     possible_for_entry,
@@ -120,6 +121,31 @@ def act(client, entries, name, **answers):
     data = {"action": name, "_selected_action": [e.pk for e in entries], "index": 0}
     asked = client.post(list_url(Entry), data, follow=True)
     return client.post(asked.request["PATH_INFO"], answers, follow=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {name: part for name, part in ENTRY.items() if name != "etymology"},
+        ENTRY | {"etymology": None},
+        ENTRY | {"etymology": {}},
+        ENTRY | {"meanings": [{"definition": "waiting without anger"}]},
+        {"headword": "patience", "meanings": None},
+        {},
+    ],
+)
+def test_an_entry_of_an_earlier_shape_is_shown_and_exported(admin_client, content):
+    entry = make_entry(content=content)
+
+    page = admin_client.get(row_url(Entry, entry.pk))
+    word = admin_client.get(row_url(Word, entry.word_id))
+    (row,) = entry_rows([entry])
+
+    assert (page.status_code, word.status_code) == (200, 200)
+    if content.get("meanings"):
+        assert "waiting" in page.content.decode()
+    assert row["etymology"] == {"text": None, "confidence": "low"}
+    assert set(row) == set(ENTRY_COLUMNS)
 
 
 def test_deciding_leads_through_the_entries_that_wait(admin_client):

@@ -16,7 +16,7 @@ from tests.driving import work_off
 from tests.processes import ROOT
 from translations.glossary.importing import write_terms
 from translations.glossary.saving import delete_term, save_term
-from translations.lessons.models import Course, Lesson
+from translations.lessons.models import Lesson
 from translations.models import GlossaryTerm, Translation
 
 pytestmark = pytest.mark.django_db
@@ -30,11 +30,6 @@ CHILD = {
     "preferred": "child|children",
     "forbidden": "kid|kids",
 }
-
-
-@pytest.fixture
-def course():
-    return Course.objects.create(external_id="course-1", title="Akadeemiyadda")
 
 
 def make_term(**given):

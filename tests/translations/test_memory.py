@@ -16,7 +16,7 @@ from batches.services.recount import recount
 from batches.states import RunStatus, Trigger
 from tests.driving import work_off
 from translations.glossary.saving import save_term
-from translations.lessons.models import Course, Lesson
+from translations.lessons.models import Lesson
 from translations.memory.remembering import remember
 from translations.models import (
     ApprovedSegment,
@@ -44,11 +44,6 @@ SLEEP = "Hurdada carruurta"
 @pytest.fixture(autouse=True)
 def publish_all(settings):
     settings.TRANSLATION_PUBLISH = "all"
-
-
-@pytest.fixture
-def course():
-    return Course.objects.create(external_id="course-1", title="Akadeemiyadda")
 
 
 def paragraphs(*texts):

@@ -10,65 +10,22 @@ from django.contrib.contenttypes.models import ContentType
 from batches.errors import BadOptions
 from batches.models import (
     BatchItem,
-    BatchJob,
     ConfigOverride,
     ItemAttempt,
     ItemRequest,
     Run,
 )
-from batches.services.bundling import bundle
 from batches.services.collection import collect_run, plan_run, start_run
 from batches.services.recount import recount
-from batches.services.submission import submit_jobs
-from batches.states import ItemStatus, JobStatus, Trigger
-from batches.workloads import get_workload
-from tests.driving import later, poll_until, work_off
+from batches.states import ItemStatus, Trigger
+from tests.driving import work_off
 from tests.gallery.models import Photo, Sketch
-from translations.lessons.models import Course, Lesson
+from tests.translations.translating import collect, make_lesson, translate, unit
 from translations.models import DraftPart, ReviewStatus, Translation, TranslationVersion
 from translations.reading import translated
 from translations.segments import segments_of, split_text
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def course():
-    return Course.objects.create(external_id="course-1", title="Akadeemiyadda")
-
-
-def make_lesson(course, number=1, **fields):
-    given = {
-        "title": "Dhegaysiga ilmahaaga",
-        "description": None,
-        "body": None,
-        "body_format": "html",
-    }
-    return Lesson.objects.create(
-        course=course, external_id=f"lesson-{number}", **given | fields
-    )
-
-
-def collect(*languages, **given):
-    """A run over all lessons, collected; returns it."""
-    options = {"languages": list(languages), "content": ["translations_lessons.lesson"]}
-    run = start_run("translation", options, trigger=Trigger.COMMAND, **given)
-    collect_run(run)
-    return run
-
-
-def translate(*languages, **given):
-    """A run over all lessons, worked off; returns it."""
-    run = collect(*languages, **given)
-    work_off()
-    run.refresh_from_db()
-    return run
-
-
-def unit(lesson, field, language):
-    return Translation.objects.get(
-        object_id=str(lesson.pk), field=field, language=language
-    )
 
 
 def test_a_lesson_is_translated_field_by_field_and_language_by_language(
@@ -226,58 +183,6 @@ def test_until_its_last_part_is_there_a_long_text_is_a_draft(sandbox, course, se
     assert draft.parts_total == 0
 
 
-def test_what_is_current_is_not_collected_again(sandbox, course):
-    make_lesson(course, body="<p>Hooyo</p>")
-    translate("en")
-
-    again = translate("en")
-
-    assert again.items_collected == 0
-
-
-def test_a_changed_source_makes_its_translation_stale_and_is_collected_again(
-    sandbox, course
-):
-    lesson = make_lesson(course, body="<p>Hooyo</p>")
-    translate("en")
-    lesson.title = "Wax kale"
-    lesson.save()
-
-    assert unit(lesson, "title", "en").is_stale
-    assert not unit(lesson, "body", "en").is_stale
-    again = translate("en")
-
-    assert again.items_collected == 1
-    fresh = unit(lesson, "title", "en")
-    assert (fresh.is_stale, fresh.versions_made) == (False, 2)
-
-
-def test_a_source_that_changes_back_is_not_stale(sandbox, course):
-    lesson = make_lesson(course)
-    translate("en")
-    before = lesson.title
-    for title in ("Wax kale", before):
-        lesson.title = title
-        lesson.save()
-
-    assert not unit(lesson, "title", "en").is_stale
-
-
-def test_a_source_that_changes_on_the_way_arrives_stale_and_is_not_published(
-    sandbox, course
-):
-    ConfigOverride.objects.create(name="TRANSLATION_PUBLISH", value="all")
-    lesson = make_lesson(course, title="Hurdada carruurta")
-    collect("en")
-    Lesson.objects.filter(pk=lesson.pk).update(title="Wax kale")
-
-    work_off()
-
-    late = unit(lesson, "title", "en")
-    assert (late.is_stale, late.published) == (True, None)
-    assert late.latest.text == "Children's sleep"
-
-
 @pytest.mark.parametrize(
     ("publish", "title", "status"),
     [
@@ -388,66 +293,6 @@ def test_equal_texts_of_two_lessons_have_equal_requests(course):
 
     first, second = BatchItem.objects.all()
     assert bytes(first.fingerprint) == bytes(second.fingerprint)
-
-
-def test_an_answer_that_lacks_a_segment_is_held_back(course):
-    make_lesson(course, body="<p>Kow</p><p>Laba</p>")
-    options = {"languages": ["en"], "fields": ["body"]}
-    collect_run(start_run("translation", options, trigger=Trigger.COMMAND))
-    workload = get_workload("translation")
-    item = BatchItem.objects.get()
-
-    verdict = workload.judge([answer_to(item, [{"id": "s1", "text": "One"}])])[0]
-
-    assert [f.code for f in verdict.result.findings] == ["segments_missing"]
-    assert verdict.result.text == "<p>One</p><p>Laba</p>"
-
-
-def test_an_answer_is_judged_without_the_body_that_was_sent(sandbox, course):
-    lesson = make_lesson(course, body="<p>Kow</p><p>Laba</p>")
-    collect("en")
-    bundle(now=later())
-    submit_jobs(now=later())
-    poll_until(BatchJob.objects.filter(status=JobStatus.COMPLETED).exists)
-    ItemRequest.objects.update(body="not to be read again")
-
-    work_off()
-
-    assert unit(lesson, "body", "en").latest.text.count("<p>") == 2
-
-
-def test_an_answer_with_segments_nobody_asked_for_is_held_back(course):
-    make_lesson(course)
-    options = {"languages": ["en"]}
-    collect_run(start_run("translation", options, trigger=Trigger.COMMAND))
-    item = BatchItem.objects.get()
-    segments = [{"id": "s1", "text": "Listening"}, {"id": "s9", "text": "More"}]
-
-    verdict = get_workload("translation").judge([answer_to(item, segments)])[0]
-
-    assert [f.code for f in verdict.result.findings] == ["segments_missing"]
-    assert verdict.result.text == "Listening"
-
-
-def answer_to(item, segments):
-    from batches.workloads import Answer
-
-    return Answer(
-        item_id=item.pk,
-        content_type_id=item.content_type_id,
-        object_id=item.object_id,
-        target=item.target,
-        provider="sandbox",
-        model="gpt-4o-mini",
-        is_sandbox=True,
-        text=json.dumps({"segments": segments, "uncertain": []}),
-        finish_reason="stop",
-        refusal="",
-        fingerprint="",
-        prompt_version_id=None,
-        body=item.request.body,
-        context=item.request.context,
-    )
 
 
 def test_any_model_with_any_key_is_translated_by_one_line(sandbox):

@@ -10,7 +10,7 @@ from batches.services.reapply import reapply
 from batches.services.recount import recount
 from batches.states import ItemStatus, RunStatus, Trigger
 from tests.driving import work_off
-from translations.lessons.models import Course, Lesson
+from translations.lessons.models import Lesson
 from translations.models import (
     DraftPart,
     Origin,
@@ -46,11 +46,6 @@ def deploy(monkeypatch):
         monkeypatch.setitem(workloads._registered, "translation", workload())
 
     return install
-
-
-@pytest.fixture
-def course():
-    return Course.objects.create(external_id="course-1", title="Akadeemiyadda")
 
 
 def make_lesson(course, title=KNOWN, **fields):

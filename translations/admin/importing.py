@@ -20,14 +20,21 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.html import format_html
-from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from batches.admin.display import list_url, number
 from batches.admin.panels import Panel
 from batches.services.events import audit
+from translations.admin.import_panels import (
+    BAD_ROWS_SHOWN,
+    bad_panels,
+    bad_rows_panel,
+    cell,
+    counts_facts,
+    preview_panel,
+    stored_panel,
+)
 from translations.importing import (
     BadRow,
     ImportRefused,
@@ -43,8 +50,6 @@ KEPT = 3
 MOST_BYTES = 20 * 1024 * 1024
 MOST_COLUMNS = 200
 ROWS_SHOWN = 5
-BAD_ROWS_SHOWN = 100
-CELL_CHARACTERS = 80
 STALE_SECONDS = 24 * 3600
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json")
 
@@ -197,7 +202,7 @@ class ImportContentMixin:
             out = StringIO()
             writer = csv.DictWriter(out, names)
             writer.writeheader()
-            writer.writerow({name: _cell(v) for name, v in self.import_example.items()})
+            writer.writerow({name: cell(v) for name, v in self.import_example.items()})
             body = "\ufeff" + out.getvalue()  # or spreadsheets take it for Latin-1
             kind = "text/csv; charset=utf-8"
         else:
@@ -427,82 +432,3 @@ def missing_fields(importer, columns):
         for name, info in importer.row.model_fields.items()
         if info.is_required() and name not in columns.values()
     ]
-
-
-def counts_facts(created, updated, unchanged):
-    return [
-        (_("new"), number(created)),
-        (_("changed"), number(updated)),
-        (_("unchanged"), number(unchanged)),
-    ]
-
-
-def stored_panel(title, importer, stored):
-    panel = Panel(
-        title=title,
-        facts=counts_facts(stored.created, stored.updated, stored.unchanged)
-        + [(_("rows with errors"), number(len(stored.bad)))],
-    )
-    if stored.ignored:
-        panel.notes.append(
-            _("Unknown, and not imported: %(names)s.")
-            % {"names": ", ".join(stored.ignored)}
-        )
-    if not stored.good and not stored.bad:
-        panel.notes.append(_("The file has no %(what)s.") % {"what": importer.noun[1]})
-    return panel
-
-
-def preview_panel(rows):
-    """The first rows as they would be read; a bad one shows in the list of errors."""
-    good = [row for row in rows if not isinstance(row, BadRow)]
-    names = [
-        name
-        for name in (type(good[0][1]).model_fields if good else ())
-        if any(name in row.model_fields_set for _line, row in good)
-    ]
-    return Panel(
-        title=_("The first rows"),
-        columns=[_("Line"), *names],
-        rows=[
-            (number(line), *[_shown(getattr(row, name)) for name in names])
-            for line, row in good
-        ],
-        empty=_("None of the first rows can be read."),
-    )
-
-
-def bad_panels(stored):
-    return [bad_rows_panel(stored.bad, len(stored.bad))] if stored.bad else []
-
-
-def bad_rows_panel(bad, count):
-    panel = Panel(
-        title=_("Errors"),
-        columns=[_("Line"), _("Field"), _("Value"), _("Problem")],
-        rows=[
-            (number(b.line), b.field, _shown(b.value), b.problem)
-            for b in bad[:BAD_ROWS_SHOWN]
-        ],
-    )
-    if count > BAD_ROWS_SHOWN:
-        panel.notes.append(
-            _("The first %(shown)s of %(all)s are shown.")
-            % {"shown": number(BAD_ROWS_SHOWN), "all": number(count)}
-        )
-    return panel
-
-
-def _shown(value):
-    text = "" if value is None else _cell(value)
-    return format_html(
-        '<span dir="auto">{}</span>', Truncator(text).chars(CELL_CHARACTERS)
-    )
-
-
-def _cell(value):
-    """A value as a cell of a CSV has it."""
-    if isinstance(value, list | dict):
-        plain = [v if isinstance(v, str) else getattr(v, "text", v) for v in value]
-        return json.dumps(plain, ensure_ascii=False, default=str)
-    return str(value)

@@ -6,7 +6,7 @@ from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from batches.admin.acts import Act, ActsAdmin
+from batches.admin.acts import Act, ActsAdmin, how_many
 from batches.admin.base import KeysetAdmin, ReadOnlyAdmin
 from batches.admin.desk import counts
 from batches.admin.display import (
@@ -49,6 +49,7 @@ from translations.dictionary.review import (
     reject_entry,
     unpublish_entry,
 )
+from translations.dictionary.shapes import whole_entry
 from translations.languages import direction, language_name
 from translations.models import ReviewStatus
 from translations.review.queue import came_first
@@ -60,10 +61,6 @@ COUNTED = 2_000
 MAY_REVIEW, MAY_PUBLISH = (
     f"translations_dictionary.{act}_entry" for act in ("review", "publish")
 )
-
-
-def how_many(*entries):
-    return len(entries)
 
 
 def rows_in_words(count):
@@ -287,14 +284,14 @@ def entry_label(entry):
 
 def entry_panel(word, entry):
     """An entry to read: meanings with their examples, the rest below."""
-    content = entry.content
+    content = whole_entry(entry.content)
     blocks = []
     for meaning in content["meanings"]:
         lines = [meaning["definition"], *(f"– {text}" for text in meaning["examples"])]
         for name in ("synonyms", "antonyms"):
             if meaning[name]:
                 lines.append(f"{_(name)}: {', '.join(meaning[name])}")
-        label = f"{meaning['pos']}, {meaning['cluster']}, {meaning['cefr']}"
+        label = ", ".join(filter(None, map(meaning.get, ("pos", "cluster", "cefr"))))
         blocks.append(
             Block(label, "\n".join(lines), word.language, direction(word.language))
         )

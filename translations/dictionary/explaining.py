@@ -3,6 +3,7 @@
 import json
 
 from translations.dictionary.models import Entry, FeatureAnswer
+from translations.dictionary.shapes import whole_entry
 
 
 def explain_entry(word: str, item_id: int) -> list[str]:
@@ -15,7 +16,7 @@ def explain_entry(word: str, item_id: int) -> list[str]:
         )
         lines += [
             f"{meaning['pos']}: {meaning['definition']}"
-            for meaning in entry.content["meanings"]
+            for meaning in whole_entry(entry.content)["meanings"]
         ]
     return lines
 

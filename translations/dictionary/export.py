@@ -21,6 +21,7 @@ from batches.models import (
 from batches.models.money import to_usd
 from batches.states import AttemptOutcome
 from translations.dictionary.models import Entry, Word, WordStatus
+from translations.dictionary.shapes import whole_entry
 
 ROWS_AT_ONCE = 500
 STATE_FILE = "batch_scheduler_state.json"
@@ -62,9 +63,8 @@ def word_rows(words: Iterable[Word]) -> Iterator[dict[str, Any]]:
 
 def entry_rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
     for entry in entries:
-        content = entry.content
-        row = {name: content[name] for name in ENTRY_COLUMNS if name in content}
-        row |= {
+        content = whole_entry(entry.content)
+        row = content | {
             "number": entry.number,
             "status": entry.status,
             "score": entry.score,

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from batches.workloads import RunOptions
 from translations.dictionary.normalising import LONGEST
-from translations.languages import is_known
+from translations.languages import is_known, known_tags
 
 Feature = Literal[
     "context_definition",
@@ -43,10 +43,7 @@ class WordOptions(RunOptions):
     @field_validator("translate_into")
     @classmethod
     def _languages_are_known(cls, tags: list[str]) -> list[str]:
-        for tag in tags:
-            if not is_known(tag):
-                raise ValueError(f"{tag!r} is no language tag we know; write so or ar.")
-        return list(dict.fromkeys(tags))
+        return known_tags(tags, such_as="so or ar")
 
 
 def named_word(key: str, given: dict[str, Any]) -> dict[str, Any]:

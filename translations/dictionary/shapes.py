@@ -1,6 +1,6 @@
 """The shapes of answers; each goes out as a strict JSON schema with its request."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -73,6 +73,42 @@ class DictionaryEntry(Shape):
     meanings: list[Meaning]
     inflections: list[Inflection]
     etymology: Etymology
+
+
+def whole_entry(content: dict[str, Any]) -> dict[str, Any]:
+    """A stored entry with each of its parts; what an older one lacks is empty."""
+    empty: dict[str, Any] = {
+        "headword": "",
+        "language": "",
+        "is_word": bool(content.get("meanings")),
+        "pronunciations": [],
+        "meanings": [],
+        "inflections": [],
+        "etymology": {},
+    }
+    whole = _filled(content, empty)
+    whole["etymology"] = _filled(
+        whole["etymology"], {"text": None, "confidence": "low"}
+    )
+    whole["meanings"] = [
+        _filled(
+            meaning,
+            dict.fromkeys(("pos", "cluster", "cefr", "definition"), "")
+            | {"examples": [], "synonyms": [], "antonyms": [], "translations": []},
+        )
+        for meaning in whole["meanings"]
+    ]
+    return whole
+
+
+def _filled(given: dict[str, Any], empty: dict[str, Any]) -> dict[str, Any]:
+    """Only of a list or an object does None say that it is not there."""
+    there = {
+        name: part
+        for name, part in given.items()
+        if part is not None or not isinstance(empty.get(name), list | dict)
+    }
+    return empty | there
 
 
 class Cluster(Shape):

@@ -1,7 +1,6 @@
 """What the checks of summaries and questions can find, beside those of translations."""
 
-from translations.quality import Finding
-from translations.quality.findings import ERROR_COST, Severity
+from translations.quality.findings import TabledFinding
 
 # Raised with every change that makes a check find more or less than before.
 CHECKS_VERSION = 1
@@ -43,13 +42,8 @@ WARNING_COSTS = {
 }
 
 
-class LessonFinding(Finding):
+class LessonFinding(TabledFinding):
     """A finding whose code is in the tables here. `segment` is a field's name."""
 
-    @property
-    def severity(self) -> Severity:
-        return "error" if self.code in ERRORS else "warning"
-
-    @property
-    def cost(self) -> int:
-        return ERROR_COST if self.code in ERRORS else WARNING_COSTS[self.code]
+    errors = ERRORS
+    warning_costs = WARNING_COSTS

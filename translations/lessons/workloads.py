@@ -25,7 +25,7 @@ from batches.workloads import (
     register,
 )
 from translations.judging import error_codes
-from translations.languages import is_known
+from translations.languages import known_tags
 from translations.lessons.judging import judge_question, judge_summary
 from translations.lessons.models import Lesson, Proposal, QuizQuestion
 from translations.lessons.proposals.reception import receptions
@@ -73,12 +73,7 @@ class SummaryOptions(ProposalOptions):
     @field_validator("languages")
     @classmethod
     def _languages_are_known(cls, tags: list[str]) -> list[str]:
-        for tag in tags:
-            if not is_known(tag):
-                raise ValueError(
-                    f"{tag!r} is no language tag we know; write it as in so or en."
-                )
-        return list(dict.fromkeys(tags))
+        return known_tags(tags, such_as="so or en")
 
 
 class ProposalWorkload(Workload):

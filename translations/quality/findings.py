@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 # Raised with every change that makes a check find more or less than before.
 CHECKS_VERSION = 2
@@ -108,6 +108,21 @@ class Finding:
             "cost": self.cost,
             "message": self.message,
         }
+
+
+class TabledFinding(Finding):
+    """A finding of other checks, whose code is in the tables of its class."""
+
+    errors: ClassVar[frozenset[str]]
+    warning_costs: ClassVar[Mapping[str, int]]
+
+    @property
+    def severity(self) -> Severity:
+        return "error" if self.code in self.errors else "warning"
+
+    @property
+    def cost(self) -> int:
+        return ERROR_COST if self.code in self.errors else self.warning_costs[self.code]
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

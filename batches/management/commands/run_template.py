@@ -7,15 +7,13 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from batches import config
 from batches.management.output import counted, told_to_the_operator
 from batches.models import Run, RunTemplate
 from batches.models.money import to_usd
 from batches.schedules import sync_schedules
-from batches.services.bundling import bundle
-from batches.services.collection import collect_run
 from batches.services.events import audit
 from batches.services.lifecycle import run_figures
+from batches.services.pipeline import collect_and_bundle
 from batches.services.run_templates import (
     plan_template,
     save_template,
@@ -105,9 +103,7 @@ class Command(BaseCommand):
     def _start(self, template: RunTemplate, as_json: bool) -> None:
         run = start_template(template, trigger=Trigger.COMMAND, owner=template.owner)
         audit("run.start", actor=BY, target=str(run), after={"template": template.name})
-        collect_run(run)
-        if config.creation_enabled():
-            bundle()
+        collect_and_bundle(run)
         run.refresh_from_db()
         figures = run_figures(run)
         if as_json:

@@ -7,7 +7,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from batches import config
 from batches.management.output import counted, positive_whole, told_to_the_operator
 from batches.management.requests import as_json, in_words
 from batches.models import Run
@@ -15,9 +14,9 @@ from batches.models.money import to_nanos, to_usd
 from batches.monitoring.outlook import cost_lines
 from batches.providers.registry import active_provider
 from batches.services.budget import Payer, Purse, tightest_cap
-from batches.services.bundling import bundle
-from batches.services.collection import Plan, collect_run, plan_run, start_run
+from batches.services.collection import Plan, plan_run, start_run
 from batches.services.lifecycle import run_figures
+from batches.services.pipeline import collect_and_bundle
 from batches.services.preview import preview
 from batches.services.prospects import Prospect
 from batches.states import Priority, Trigger
@@ -109,9 +108,7 @@ class Command(BaseCommand):
                 force_refresh=options["force_refresh"],
                 canary=not options["no_canary"],
             )
-            collect_run(run)
-            if config.creation_enabled():
-                bundle()
+            collect_and_bundle(run)
         run.refresh_from_db()
         self._say_run(run, chosen, options["json"])
 

@@ -4,12 +4,10 @@ Its database, spool and sandbox lie under `.local/demo`; `settings.DEMO` points 
 process of it there and hides any provider's key.
 """
 
-import fcntl
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 from urllib.request import urlopen
@@ -29,6 +27,7 @@ from batches.services.lifecycle import run_figures
 from batches.services.pipeline import process_once, process_until_done
 from batches.states import ItemStatus, Trigger
 from batchsite.processes import (
+    alone,
     check_port_is_free,
     running,
     wait_for_line,
@@ -40,6 +39,7 @@ LESSONS = settings.BASE_DIR / "translations" / "lessons" / "content" / "lessons.
 DEMO_KEY = "demo"  # the run's idempotency key: a demo started again goes on with it
 PATIENCE_PASSES = 30
 SERVING_PAUSE_SECONDS = 1.0
+RUNS_ALREADY = "The demo is running already. Use that one, or end it with Ctrl-C."
 
 
 class Command(BaseCommand):
@@ -67,7 +67,8 @@ class Command(BaseCommand):
         for name in settings.IGNORED_KEYS:
             self.stderr.write(f"{name} is set; the demo does not use it.")
         with ExitStack() as stack:
-            stack.enter_context(_alone())
+            # Two would share a database, a sandbox and a run.
+            stack.enter_context(alone("lock", otherwise=RUNS_ALREADY))
             call_command("migrate", verbosity=0)
             call_command("import_content", "lessons", str(LESSONS), stdout=self.stderr)
             password = _administrator()
@@ -154,20 +155,6 @@ class Command(BaseCommand):
             f"{counted(published, 'translation')} published, {to_review} to review "
             f"(faults are planted in 3 of them). Pretended cost ${result['cost_usd']}."
         )
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One demo at a time: two would share a database, a sandbox and a run."""
-    settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
-    with (settings.DATA_DIR / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            raise CommandError(
-                "The demo is running already. Use that one, or end it with Ctrl-C."
-            ) from err
-        yield
 
 
 def _administrator() -> str:

@@ -1,9 +1,6 @@
 """`manage.py up`: the real start, from nothing to a system that works by itself."""
 
-import fcntl
 import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,10 +22,11 @@ from batches.schedules import sync_schedules
 from batches.services.collection import plan_run, start_run
 from batches.services.events import audit
 from batches.states import Trigger
-from batchsite.processes import check_port_is_free
+from batchsite.processes import alone, check_port_is_free
 from batchsite.supervisor import Kept, Supervisor
 
 LESSONS = settings.BASE_DIR / "translations" / "lessons" / "content" / "lessons.jsonl"
+RUNS_ALREADY = "It runs already. End that one with Ctrl-C first, or use it."
 
 
 class Command(BaseCommand):
@@ -52,7 +50,7 @@ class Command(BaseCommand):
         self, *, port: int, host: str, no_input: bool, asgi: bool, **options: Any
     ) -> None:
         check_port_is_free(port, "--port")
-        with _alone(), told_to_the_operator():
+        with alone("up.lock", otherwise=RUNS_ALREADY), told_to_the_operator():
             call_command("migrate", verbosity=0)
             if not settings.DEBUG:
                 call_command("collectstatic", interactive=False, verbosity=0)
@@ -207,17 +205,3 @@ def _own_sandbox() -> tuple[str, int] | None:
     if parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         return None
     return parts.hostname, parts.port or 80
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One `up` for one installation."""
-    settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
-    with (settings.DATA_DIR / "up.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            raise CommandError(
-                "It runs already. End that one with Ctrl-C first, or use it."
-            ) from err
-        yield

@@ -1,4 +1,4 @@
-"""What people do to translations: edited, approved, published, rejected, restored."""
+"""What people do to translations: edits, alone and two at the same moment."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from batches.models import AuditEntry
-from translations.lessons.models import Lesson
+from tests.translations.review.editing import BODY, GOOD, latest_of
 from translations.models import (
     Origin,
     ReviewDraft,
@@ -19,14 +19,6 @@ from translations.reading import translated
 from translations.review import acts, drafts, rules
 
 pytestmark = pytest.mark.django_db
-
-BODY = "<p>Hooyo iyo aabo.</p><p>Sug 5 daqiiqo.</p>"
-GOOD = ("الأم والأب.", "انتظر 5 دقائق.")
-
-
-def latest_of(unit):
-    unit.refresh_from_db()
-    return unit.latest
 
 
 def test_an_edit_is_a_new_version_by_its_author(make_unit, amina):
@@ -71,63 +63,6 @@ def test_saving_without_a_change_makes_no_version(make_unit, amina):
     assert TranslationVersion.objects.count() == 1
 
 
-def test_fixed_approved_and_published_at_once(make_lesson, make_unit, amina):
-    lesson = make_lesson()
-    unit = make_unit("اختر 4 قواعد", lesson=lesson)
-
-    acts.settle(
-        unit,
-        base=unit.latest_id,
-        texts={"s1": "اختر 3 قواعد"},
-        by=amina,
-        publish=True,
-    )
-
-    assert translated(lesson, "title", "ar") == "اختر 3 قواعد"
-    done = list(ReviewEntry.objects.order_by("pk").values_list("act", flat=True))
-    assert done == ["edited", "approved", "published"]
-    unit.refresh_from_db()
-    assert (unit.status, unit.is_kept) == (ReviewStatus.PUBLISHED, True)
-
-
-def test_an_error_blocks_approval_and_the_edit_is_kept(make_unit, amina):
-    unit = make_unit("اختر 4 قواعد")
-
-    with pytest.raises(rules.OpenErrors, match="number_mismatch") as caught:
-        acts.settle(
-            unit,
-            base=unit.latest_id,
-            texts={"s1": "اختر 9 قواعد"},
-            by=amina,
-            publish=True,
-        )
-
-    assert caught.value.codes == ["number_mismatch"]
-    assert latest_of(unit).text == "اختر 9 قواعد"
-    assert (unit.status, unit.published) == (ReviewStatus.PENDING_REVIEW, None)
-
-
-def test_an_error_that_newer_checks_find_blocks_too(make_unit, amina):
-    unit = make_unit("اختر 4 قواعد")  # stored with no finding and 100 points
-
-    with pytest.raises(rules.OpenErrors):
-        acts.approve_version(unit, base=unit.latest_id, by=amina)
-
-
-def test_a_title_that_its_field_cannot_hold_is_blocked(make_unit, amina):
-    unit = make_unit()
-    length = Lesson._meta.get_field("title").max_length
-
-    with pytest.raises(rules.OpenErrors, match="too_long"):
-        acts.settle(
-            unit,
-            base=unit.latest_id,
-            texts={"s1": "اختر 3 قواعد " + "نعم لا " * length},
-            by=amina,
-            publish=True,
-        )
-
-
 def test_what_the_model_doubted_is_still_told_after_a_check(make_unit, amina):
     doubt = {
         "code": "uncertain",
@@ -147,34 +82,6 @@ def test_what_the_model_doubted_is_still_told_after_a_check(make_unit, amina):
     version = latest_of(unit)
     assert version.findings == [doubt]
     assert (version.warnings, version.score) == (1, 95)
-
-
-def test_an_error_is_waived_with_a_reason(make_unit, amina):
-    unit = make_unit("اختر 4 قواعد")
-
-    acts.approve_version(
-        unit, base=unit.latest_id, by=amina, publish=True, waiver="the source is wrong"
-    )
-
-    unit.refresh_from_db()
-    assert unit.status == ReviewStatus.PUBLISHED
-    assert ReviewEntry.objects.get(act="approved").text == "the source is wrong"
-
-
-@pytest.mark.parametrize("text", ["", "<b>اختر 3 قواعد"])
-def test_what_is_empty_or_broken_is_never_waived(make_lesson, make_unit, amina, text):
-    lesson = make_lesson(body="<p><b>Dooro</b> 3 xeer</p>", body_format="html")
-    unit = make_unit("<b>اختر</b> 3 قواعد", lesson=lesson, field="body")
-
-    with pytest.raises(rules.OpenErrors, match="Mend the text"):
-        acts.settle(
-            unit,
-            base=unit.latest_id,
-            texts={"s1": text},
-            by=amina,
-            publish=True,
-            waiver="so it shall be",
-        )
 
 
 def test_pretended_text_is_pretended_until_all_of_it_is_rewritten(
@@ -207,16 +114,6 @@ def test_pretended_text_is_pretended_until_all_of_it_is_rewritten(
     assert unit.status == ReviewStatus.PUBLISHED
 
 
-def test_text_of_the_sandbox_is_not_approved_beside_a_real_provider(
-    make_unit, amina, settings
-):
-    settings.BATCH_PROVIDER, settings.OPENAI_API_KEY = "openai", "sk-x"
-    unit = make_unit(is_sandbox=True)
-
-    with pytest.raises(acts.ReviewRefused, match="a real provider is active"):
-        acts.approve_version(unit, base=unit.latest_id, by=amina)
-
-
 def test_two_people_cannot_overwrite_each_other(make_unit, amina, bilal):
     unit = make_unit("اختر 4 قواعد")
     seen = unit.latest_id
@@ -231,16 +128,6 @@ def test_two_people_cannot_overwrite_each_other(make_unit, amina, bilal):
             act()
 
     assert latest_of(unit).text == "اختر 3 قواعد"
-
-
-def test_what_is_out_of_date_is_not_approved(make_lesson, make_unit, amina):
-    lesson = make_lesson()
-    unit = make_unit(lesson=lesson)
-    lesson.title = "Dooro 3 xeer oo cad"
-    lesson.save()
-
-    with pytest.raises(acts.ReviewRefused, match="The source has changed"):
-        acts.approve_version(unit, base=unit.latest_id, by=amina)
 
 
 def test_a_person_brings_a_text_up_to_date_segment_by_segment(
@@ -293,164 +180,6 @@ def test_a_segment_that_is_still_right_is_confirmed(make_lesson, make_unit, amin
 
     unit.refresh_from_db()
     assert (unit.is_stale, unit.status) == (False, ReviewStatus.APPROVED)
-
-
-def test_a_published_text_is_taken_back_and_published_again(
-    make_lesson, make_unit, amina
-):
-    lesson = make_lesson()
-    unit = make_unit(lesson=lesson)
-    acts.approve_version(unit, base=unit.latest_id, by=amina, publish=True)
-
-    acts.unpublish(unit, by=amina)
-    unit.refresh_from_db()
-    assert unit.status == ReviewStatus.APPROVED
-    assert translated(lesson, "title", "ar") == lesson.title
-    acts.publish_version(unit, base=unit.latest_id, by=amina)
-
-    assert translated(lesson, "title", "ar") == "اختر 3 قواعد"
-    with pytest.raises(acts.ReviewRefused, match="only approved text is published"):
-        acts.publish_version(unit, base=unit.latest_id, by=amina)
-
-
-def test_taking_back_needs_something_published(make_unit, amina):
-    with pytest.raises(acts.ReviewRefused, match="Nothing of this text"):
-        acts.unpublish(make_unit(), by=amina)
-
-
-def test_an_edit_of_a_published_text_waits_while_the_old_one_is_shown(
-    make_lesson, make_unit, amina
-):
-    lesson = make_lesson()
-    unit = make_unit(lesson=lesson)
-    acts.approve_version(unit, base=unit.latest_id, by=amina, publish=True)
-
-    acts.edit(unit, base=unit.latest_id, texts={"s1": "اختر 3 قواعد فقط"}, by=amina)
-
-    unit.refresh_from_db()
-    assert unit.status == ReviewStatus.PENDING_REVIEW
-    assert translated(lesson, "title", "ar") == "اختر 3 قواعد"
-
-
-def test_a_version_is_restored_as_a_new_one(make_unit, amina):
-    unit = make_unit("اختر 3 قواعد")
-    first = unit.latest
-    acts.edit(unit, base=first.pk, texts={"s1": "اختر 4 قواعد"}, by=amina)
-    unit.refresh_from_db()
-
-    made = acts.restore(unit, base=unit.latest_id, version=first, by=amina)
-
-    assert (made.number, made.text, made.parent) == (3, first.text, first)
-    assert made.segments == first.segments
-    assert latest_of(unit) == made
-    assert ReviewEntry.objects.filter(act="restored", version=made).exists()
-
-
-def test_a_version_of_another_text_is_not_restored(make_unit, amina):
-    unit, other = make_unit(), make_unit()
-
-    with pytest.raises(acts.ReviewRefused):
-        acts.restore(unit, base=unit.latest_id, version=other.latest, by=amina)
-
-
-def test_a_rejection_needs_a_reason(make_unit, amina):
-    unit = make_unit()
-
-    for reason in ("", "because"):
-        with pytest.raises(acts.ReviewRefused, match="choose a reason"):
-            acts.reject(unit, base=unit.latest_id, by=amina, reason=reason)
-    acts.reject(unit, base=unit.latest_id, by=amina, reason="style", text="too stiff")
-
-    unit.refresh_from_db()
-    assert unit.status == ReviewStatus.REJECTED
-    entry = ReviewEntry.objects.get()
-    assert (entry.reason, entry.text) == ("style", "too stiff")
-    with pytest.raises(acts.ReviewRefused, match="only what waits for review"):
-        acts.reject(unit, base=unit.latest_id, by=amina, reason="style")
-
-
-def test_a_rejected_text_comes_back_by_an_edit(make_unit, amina):
-    unit = make_unit()
-    acts.reject(unit, base=unit.latest_id, by=amina, reason="style")
-
-    acts.edit(unit, base=unit.latest_id, texts={"s1": "اختر 3 قواعد فقط"}, by=amina)
-
-    unit.refresh_from_db()
-    assert unit.status == ReviewStatus.PENDING_REVIEW
-
-
-def test_a_rejected_proposal_gives_way_to_what_a_person_keeps(
-    make_lesson, make_unit, answer_again, amina
-):
-    lesson = make_lesson()
-    unit = make_unit(lesson=lesson)
-    acts.approve_version(unit, base=unit.latest_id, by=amina, publish=True)
-    kept = latest_of(unit)
-    proposal = answer_again(unit, "انتق 3 قواعد")
-
-    acts.reject(unit, base=proposal.pk, by=amina, reason="wrong_term")
-
-    assert latest_of(unit) == kept
-    assert (unit.status, unit.is_kept) == (ReviewStatus.PUBLISHED, True)
-    assert translated(lesson, "title", "ar") == kept.text
-
-
-def test_approved_text_that_was_not_published_is_kept_too(
-    make_unit, answer_again, amina
-):
-    unit = make_unit()
-    acts.approve_version(unit, base=unit.latest_id, by=amina)
-    kept = latest_of(unit)
-    proposal = answer_again(unit, "انتق 3 قواعد")
-
-    acts.reject(unit, base=proposal.pk, by=amina, reason="style")
-
-    assert latest_of(unit) == kept
-    assert unit.status == ReviewStatus.APPROVED
-
-
-def test_an_approved_proposal_takes_the_place_of_the_kept_text(
-    make_lesson, make_unit, answer_again, amina
-):
-    lesson = make_lesson()
-    unit = make_unit(lesson=lesson)
-    acts.approve_version(unit, base=unit.latest_id, by=amina, publish=True)
-    proposal = answer_again(unit, "انتق 3 قواعد")
-
-    acts.approve_version(unit, base=proposal.pk, by=amina, publish=True)
-
-    assert translated(lesson, "title", "ar") == "انتق 3 قواعد"
-
-
-def test_the_author_of_an_edit_does_not_approve_it_under_two_people(
-    make_unit, amina, bilal, settings
-):
-    settings.REVIEW_TWO_PEOPLE = True
-    unit = make_unit("اختر 4 قواعد")
-
-    with pytest.raises(acts.NeedsAnother, match="somebody else has to approve"):
-        acts.settle(
-            unit,
-            base=unit.latest_id,
-            texts={"s1": "اختر 3 قواعد"},
-            by=amina,
-            publish=True,
-        )
-    unit.refresh_from_db()
-    acts.approve_version(unit, base=unit.latest_id, by=bilal, publish=True)
-
-    unit.refresh_from_db()
-    assert unit.status == ReviewStatus.PUBLISHED
-
-
-def test_a_machines_text_takes_one_person_under_two_people(make_unit, amina, settings):
-    settings.REVIEW_TWO_PEOPLE = True
-    unit = make_unit()
-
-    acts.approve_version(unit, base=unit.latest_id, by=amina, publish=True)
-
-    unit.refresh_from_db()
-    assert unit.status == ReviewStatus.PUBLISHED
 
 
 def test_a_gone_source_is_said_so(make_lesson, make_unit, amina):

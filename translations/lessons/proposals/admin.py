@@ -6,7 +6,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from batches.admin.acts import Act, ActsAdmin
+from batches.admin.acts import Act, ActsAdmin, how_many
 from batches.admin.base import KeysetAdmin, ReadOnlyAdmin
 from batches.admin.desk import counts
 from batches.admin.display import EMPTY, badge, link, number, row_link, row_url, up_to
@@ -76,10 +76,6 @@ def rows_in_words(count):
     return ngettext("%(count)s proposal.", "%(count)s proposals.", count) % {
         "count": number(count)
     }
-
-
-def how_many(*proposals):
-    return len(proposals)
 
 
 def _act(name, label, says, done, do, *, is_grave=False, form=None):
