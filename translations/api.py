@@ -269,6 +269,7 @@ def write_content(
     "/coverage",
     response={200: CoverageOut, **ERRORS},
     summary="How far content is translated, by group and language",
+    openapi_extra={"responses": {200: {"content": {"text/plain": {}}}}},
     auth=callers(Scope.READ),
 )
 def read_coverage(
