@@ -147,7 +147,7 @@ ALERTS = {
 }
 OPEN_ALERT = {
     "code": "high_error_rate",
-    "severity": "high",
+    "severity": Exactly("high"),
     "message": "12 % of the requests failed.",
     "times": 1,
     "raisedAt": TIME_EXAMPLE,
@@ -205,6 +205,7 @@ SIZES = {
 }
 RANGES = ("1h", "24h", "7d", "30d")
 THRESHOLDS = "tests/batches/test_thresholds.py::"
+SEVERITIES = elsewhere(f"{THRESHOLDS}test_each_alert_is_as_severe_as_the_document_says")
 DASHBOARD = [looks("?includeDetails=true", dashboard([JOB]))]
 FIGURES = [*DASHBOARD, *monitoring_tests("test_summary_queues_and_rates")]
 CONFIG = f"{MONITORING}/config"
@@ -317,8 +318,14 @@ CONTRACT: Contract = {
         ),
         elsewhere(f"{THRESHOLDS}test_more_than_a_tenth_of_failed_requests"),
     ],
-    "S4.65": [elsewhere(f"{THRESHOLDS}test_a_job_of_more_than_an_hour")],
-    "S4.66": [elsewhere(f"{THRESHOLDS}test_little_ends_while_work_waits")],
+    "S4.65": [
+        SEVERITIES,
+        elsewhere(f"{THRESHOLDS}test_a_job_of_more_than_an_hour"),
+    ],
+    "S4.66": [
+        SEVERITIES,
+        elsewhere(f"{THRESHOLDS}test_little_ends_while_work_waits"),
+    ],
     "S4.67": [
         elsewhere(f"{THRESHOLDS}test_a_job_of_which_nothing_came_back_is_critical")
     ],

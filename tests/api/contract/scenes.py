@@ -15,7 +15,7 @@ from django.utils import timezone
 from batches.models import BatchItem, BatchJob, JobTally, Run
 from batches.services.alerts import raise_alert
 from batches.services.submission import submit_jobs
-from batches.states import JobStatus
+from batches.states import JobStatus, Severity
 from tests.api.conftest import Caller
 from tests.driving import poll_until, work_off
 from tests.factories import make_collected_run, make_job
@@ -123,7 +123,9 @@ def example_job(stage: Stage) -> dict[str, str]:
 
 
 def alert(stage: Stage) -> dict[str, str]:
-    raise_alert("high_error_rate", "12 % of the requests failed.")
+    raise_alert(
+        "high_error_rate", "12 % of the requests failed.", severity=Severity.HIGH
+    )
     return {}
 
 
