@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -15,6 +15,7 @@ from batches.models import (
     BatchJob,
     HourlyUsage,
     JobTally,
+    ProviderState,
     Run,
 )
 from batches.states import JobStatus
@@ -259,6 +260,72 @@ def test_jobs_by_ranges_of_fifty_requests(program):
     }
     assert (ranges[1]["range"], ranges[1]["jobs"]) == ("51-100", 2)
     assert ranges[1]["averageSuccessRate"] == 86.8
+
+
+def test_kinds_of_work_stand_beside_each_other(program):
+    ended(items_complete=90, items_failed=10)
+    ended(items_complete=100, took=timedelta(minutes=90))
+    ended(JobStatus.FAILED, items_failed=30, workload="summary")
+    ended(ago=timedelta(days=2), workload="quiz_improvement")
+    BatchJob.objects.create(workload="translation", provider="openai", items_total=5)
+
+    summary, translation = read(program, path="/job-types")["jobTypes"]
+
+    assert (summary["jobType"], summary["failedJobs"]) == ("summary", 1)
+    assert (summary["successRate"], summary["errorRate"]) == (0.0, 100.0)
+    assert translation == {
+        "jobType": "translation",
+        "totalJobs": 3,
+        "finishedJobs": 2,
+        "failedJobs": 0,
+        "completedCount": 190,
+        "failedCount": 10,
+        "successRate": 95.0,
+        "errorRate": 5.0,
+        "averageProcessingTime": 60 * 60 * 1000,
+    }
+    assert len(read(program, "?timeRange=7d", "/job-types")["jobTypes"]) == 3
+
+
+def test_limits_are_those_that_hold_now(program, settings):
+    settings.BATCH_MAX_JOBS, settings.BATCH_MAX_JOBS_PER_WORKLOAD = 7, "*=2"
+    settings.TOKEN_QUEUE_LIMITS = "gpt-4o-mini=5000"
+    until = timezone.now().replace(microsecond=0) + timedelta(minutes=5)
+    ProviderState.objects.create(
+        provider="openai",
+        failures=4,
+        open_until=until,
+        rate_limits={"x-ratelimit-remaining-requests": "17"},
+    )
+    BatchJob.objects.create(
+        workload="translation",
+        provider="openai",
+        model="gpt-4o-mini",
+        status=JobStatus.IN_PROGRESS,
+        provider_batch_id="batch_1",
+        create_sent_at=timezone.now(),
+        queued_tokens=1_200,
+    )
+
+    limits = read(program, path="/limits")
+
+    by_type = {one["jobType"]: one for one in limits["slots"]}
+    assert by_type[None] == {"jobType": None, "taken": 1, "most": 7}
+    assert by_type["translation"] == {"jobType": "translation", "taken": 1, "most": 2}
+    assert limits["queues"] == [
+        {
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "queuedTokens": 1_200,
+            "waitingTokens": 0,
+            "limit": 5_000,
+            "source": "by hand",
+        }
+    ]
+    (provider,) = limits["providers"]
+    assert (provider["failures"], bool(provider["reason"])) == (4, True)
+    assert provider["rateLimits"] == {"x-ratelimit-remaining-requests": "17"}
+    assert datetime.fromisoformat(provider["restsUntil"]) == until
 
 
 # --- export ---------------------------------------------------------------------------

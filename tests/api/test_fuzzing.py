@@ -50,6 +50,24 @@ IDS: dict[str, tuple[str, ...]] = {
     "external_id": ("lesson-0",),
     "session_id": ("chat-0",),
 }
+# What makes sense to us, where hardly anything that is made up does.
+SENSE: dict[str, dict[str, Any]] = {
+    "POST /api/v1/ai/batch": {"words": ["calm"], "features": {"etymology": True}},
+    "PUT /api/admin/batch-monitoring/config": {"settings": {"BATCH_MIN_SIZE": 5}},
+    "PUT /api/content/{kind}/{external_id}": {
+        "course_id": "waalidnimo",
+        "course_title": "Waalidnimo",
+        "title": "Casharka 0",
+        "body": "Kari biyaha.",
+    },
+    "POST /api/admin/steering": {"act": "pause", "everything": True},
+}
+LANGUAGE = {"lang": "ar"}
+# There is nothing to read or to try again: answers and failures come from a provider.
+REFUSED_HERE = {
+    "POST /api/admin/batch-jobs/{public_id}/process-results",
+    "POST /api/admin/batch-monitoring/{public_id}/retry",
+}
 
 DOCUMENT = json.loads(json.dumps(api.get_openapi_schema(), default=str))
 APPLICATION = get_wsgi_application()
@@ -74,8 +92,9 @@ class Example:
     body: bytes
 
 
-def examples(operation: Any) -> list[Example]:
-    """The same requests in every run; half of the ids are of rows that are there."""
+def examples(name: str) -> list[Example]:
+    """The same requests in every run; half of them are of what there is."""
+    operation = OPERATIONS[name]
     made: list[Example] = []
     modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     positive, negative = (operation.as_strategy(mode) for mode in modes)
@@ -93,10 +112,14 @@ def examples(operation: Any) -> list[Example]:
         number, half = divmod(len(made), 2)
         if half:
             there = {
-                name: IDS[name][number % len(IDS[name])]
-                for name in case.path_parameters or {}
+                key: IDS[key][number % len(IDS[key])]
+                for key in case.path_parameters or {}
             }
             case.path_parameters = {**(case.path_parameters or {}), **there}
+            if name in SENSE and isinstance(case.body, dict):
+                case.body = {**case.body, **SENSE[name]}
+            if "lang" in (case.query or {}):
+                case.query = {**case.query, **LANGUAGE}
         sent = case.as_transport_kwargs(base_url="http://testserver")
         environ = EnvironBuilder(**sent).get_environ()
         made.append(Example(environ, environ.pop("wsgi.input").read()))
@@ -192,14 +215,16 @@ def test_every_answer_to_anybody_is_one_that_the_document_tells(
     lessons, analysed_chat, sandbox, caplog, name
 ):
     caplog.set_level(logging.CRITICAL)  # some hundred refusals
-    made, world = examples(OPERATIONS[name]), World()
+    made, world = examples(name), World()
     counted: Counter[str] = Counter()
     found = []
+    statuses = set()
 
     for caller in CALLERS:
         for example in made:
             answer = world.ask(example, caller)
             counted[caller] += 1
+            statuses.add(answer[0])
             is_its_method = example.environ["REQUEST_METHOD"] == name.split(" ")[0]
             if answer[0] == 405 and not is_its_method:
                 continue
@@ -208,5 +233,6 @@ def test_every_answer_to_anybody_is_one_that_the_document_tells(
                 found.append((wrong, caller, path, example.body[:300], answer))
 
     assert found == []
+    assert min(statuses) < 300 or name in REFUSED_HERE
     assert set(counted) == set(CALLERS)
     assert min(counted.values()) >= EXAMPLES

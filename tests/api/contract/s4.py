@@ -210,7 +210,58 @@ DASHBOARD = [looks("?includeDetails=true", dashboard([JOB]))]
 FIGURES = [*DASHBOARD, *monitoring_tests("test_summary_queues_and_rates")]
 CONFIG = f"{MONITORING}/config"
 
+RATES = {
+    "jobType": Exactly("ai_analysis"),
+    "totalJobs": Exactly(1),
+    "finishedJobs": Exactly(1),
+    "failedJobs": Exactly(0),
+    "completedCount": Exactly(98),
+    "failedCount": Exactly(2),
+    "successRate": Exactly(98.0),
+    "errorRate": Exactly(2.0),
+    "averageProcessingTime": Exactly(1_800_000),
+}
+LIMITS = {
+    "slots": [{"jobType": nullable("translation"), "taken": 1, "most": 3}],
+    "batchSizes": [
+        {
+            "jobType": "translation",
+            "planned": 1000,
+            "least": nullable(500),
+            "most": nullable(2000),
+        }
+    ],
+    "queues": [
+        {
+            "provider": "sandbox",
+            "model": "gpt-4o-mini",
+            "queuedTokens": 60_000,
+            "waitingTokens": 0,
+            "limit": nullable(2_000_000),
+            "source": "told",
+        }
+    ],
+    "providers": [
+        {
+            "provider": "sandbox",
+            "restsUntil": None,
+            "reason": None,
+            "failures": 0,
+            "rateLimits": Whatever(dict),
+            "rateLimitsAt": nullable(TIME_EXAMPLE),
+        }
+    ],
+}
+
 CONTRACT: Contract = {
+    "S4.6": [
+        looks("/job-types?timeRange=30d", done({"jobTypes": [RATES]})),
+        *monitoring_tests("test_kinds_of_work_stand_beside_each_other"),
+    ],
+    "S4.7": [
+        Call(f"GET {MONITORING}/limits", done(LIMITS), scene="sent"),
+        *monitoring_tests("test_limits_are_those_that_hold_now"),
+    ],
     "S4.14": [
         Call(f"GET {CONFIG}", done({"settings": [SETTING]})),
         Call(

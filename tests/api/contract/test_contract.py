@@ -22,7 +22,7 @@ ROWS = [
     *(f"S0.{number}" for number in range(30, 44)),
     *(f"S2.{number}" for number in [*range(1, 10), *range(15, 24), *range(30, 39)]),
     *(f"S3.{number}" for number in [*range(42, 53), 59]),
-    *(f"S4.{number}" for number in [*range(14, 37), *range(46, 49), *range(64, 76)]),
+    *(f"S4.{number}" for number in [6, 7, *range(14, 37), 46, 47, 48, *range(64, 76)]),
 ]
 OPERATIONS = {  # how many there are, as the documents count them or as we built them
     "/api/admin/batch-jobs": 10,
