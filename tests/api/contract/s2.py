@@ -199,5 +199,11 @@ CONTRACT: Contract = {
         )
     ],
     "S2.37": user_tests("test_one_key_makes_one_job_however_often_it_is_sent"),
-    "S2.38": user_tests("test_a_session_will_do_and_needs_the_token_to_write"),
+    "S2.38": [
+        api_tests(
+            "test_user_path",
+            "test_an_account_is_made_signs_in_orders_and_gets_an_id",
+        ),
+        *user_tests("test_a_session_will_do_and_needs_the_token_to_write"),
+    ],
 }
