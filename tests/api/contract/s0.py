@@ -1,4 +1,4 @@
-"""The academy's ten endpoints and who may call them: S0.30-S0.43."""
+"""The academy's ten endpoints and who may call them: S0.23-S0.25, S0.30-S0.43."""
 
 from tests.api.contract.rows import Call, Contract, api_tests, elsewhere
 from tests.api.contract.shapes import ID, TIME_EXAMPLE, Exactly, Whatever, nullable
@@ -70,6 +70,25 @@ def act(name: str, scene: str) -> list[Call]:
 
 
 CONTRACT: Contract = {
+    "S0.23": [api_tests("test_auth", "test_a_stranger_gets_401_everywhere")],
+    "S0.24": [
+        api_tests(
+            "test_bad_input",
+            "test_a_body_that_is_no_json_object_is_refused",
+            "test_a_field_that_is_not_known_is_named",
+        ),
+        api_tests("test_creation", "test_a_body_that_does_not_fit_is_refused_in_words"),
+    ],
+    "S0.25": [
+        api_tests(
+            "test_errors",
+            "test_a_bug_is_500_in_json_and_its_traceback_is_in_the_log",
+        ),
+        api_tests(
+            "test_fuzzing",
+            "test_every_answer_to_anybody_is_one_that_the_document_tells",
+        ),
+    ],
     "S0.30": [
         *creation("translation"),
         api_tests("test_creation", "test_the_rows_own_example_creates_a_job"),

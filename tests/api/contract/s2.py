@@ -1,4 +1,4 @@
-"""Users' orders of words, by their seven endpoints: S2.1-S2.9 and S2.15-S2.38."""
+"""Orders of words, by their seven endpoints: S2.1-S2.9, S2.15-S2.38, S2.44-S2.45."""
 
 from tests.api.contract.rows import Call, Contract, api_tests, elsewhere
 from tests.api.contract.shapes import ID, TIME_EXAMPLE, Exactly, Whatever, nullable
@@ -184,6 +184,11 @@ CONTRACT: Contract = {
     "S2.21": FAILURE,
     "S2.22": [api_tests("test_user_events", "test_a_job_that_was_cancelled_says_so")],
     "S2.23": FAILURE,
+    "S2.24": EVENTS,
+    "S2.25": EVENTS,
+    "S2.26": EVENTS,
+    "S2.27": EVENTS,
+    "S2.28": user_tests("test_the_list_takes_as_many_queries_for_one_job_as_for_ten"),
     "S2.30": [
         *EVENTS,
         api_tests("test_stream", "test_a_run_that_ended_is_told_whole_and_in_order"),
@@ -199,6 +204,17 @@ CONTRACT: Contract = {
         )
     ],
     "S2.37": user_tests("test_one_key_makes_one_job_however_often_it_is_sent"),
+    "S2.44": [
+        elsewhere(
+            "tests/test_api_examples.py::test_all_examples_run_one_after_the_other"
+        ),
+    ],
+    "S2.45": [
+        api_tests(
+            "test_user_path",
+            "test_an_account_is_made_signs_in_orders_and_gets_an_id",
+        ),
+    ],
     "S2.38": [
         api_tests(
             "test_user_path",
