@@ -9,6 +9,7 @@ import io
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,8 +18,9 @@ import jsonschema
 import pytest
 import schemathesis
 from django.conf import settings
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as limits
@@ -210,9 +212,19 @@ def trouble(name: str, answer: tuple[int, str, bytes]) -> str:
     return wrong.message if wrong else ""
 
 
+@pytest.fixture
+def one_connection() -> Iterator[None]:
+    """A server's request closes a connection with an open transaction: the test's."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_answer_to_anybody_is_one_that_the_document_tells(
-    lessons, analysed_chat, sandbox, caplog, name
+    lessons, analysed_chat, sandbox, one_connection, caplog, name
 ):
     caplog.set_level(logging.CRITICAL)  # some hundred refusals
     made, world = examples(name), World()
