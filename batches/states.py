@@ -268,7 +268,10 @@ class CapPeriod(models.TextChoices):
 
 
 class Severity(models.TextChoices):
-    WARNING = "warning", _("Warning")
+    """How soon a person should look: some time, today, now."""
+
+    MEDIUM = "medium", _("Medium")
+    HIGH = "high", _("High")
     CRITICAL = "critical", _("Critical")
 
 

@@ -132,6 +132,8 @@ OPERATIONS: dict[str, Door] = {
     "GET api/admin/batch-monitoring/errors": staff(Scope.READ),
     "GET api/admin/batch-monitoring/slow-jobs": staff(Scope.READ),
     "GET api/admin/batch-monitoring/batch-sizes": staff(Scope.READ),
+    "GET api/admin/batch-monitoring/job-types": staff(Scope.READ),
+    "GET api/admin/batch-monitoring/limits": staff(Scope.READ),
     "GET api/admin/batch-monitoring/export": staff(Scope.READ),
     "GET api/admin/batch-monitoring/alerts": staff(Scope.READ),
     "POST api/admin/batch-monitoring/alerts": staff(Scope.ADMIN),

@@ -5,13 +5,12 @@ import binascii
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
-from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from ninja import Body, Query, Router, Schema
 from ninja.responses import Status
@@ -20,6 +19,7 @@ from pydantic.alias_generators import to_camel
 
 from batches.api.auth import ApiRequest, callers
 from batches.api.errors import NotFound
+from batches.api.parsing import BIGGEST_KEY, Moment
 from batches.api.steering import TroubleOut
 from batches.errors import BatchError
 from batches.models.api_key import Scope
@@ -101,7 +101,7 @@ class LanguageIn(Schema):
 
 
 class ListIn(LanguageIn):
-    updated_since: datetime | None = Field(
+    updated_since: Moment | None = Field(
         default=None, description="only what was published or changed since"
     )
     cursor: str = Field(
@@ -201,8 +201,6 @@ def list_content(request: ApiRequest, kind: str, wanted: Query[ListIn]) -> PageO
         field__in=entry.fields,
     )
     if since := wanted.updated_since:
-        if timezone.is_naive(since):
-            since = timezone.make_aware(since, timezone.get_default_timezone())
         units = units.filter(updated_at__gte=since)
     if wanted.cursor:
         at, key = _read_cursor(wanted.cursor)
@@ -269,6 +267,7 @@ def write_content(
     "/coverage",
     response={200: CoverageOut, **ERRORS},
     summary="How far content is translated, by group and language",
+    openapi_extra={"responses": {200: {"content": {"text/plain": {}}}}},
     auth=callers(Scope.READ),
 )
 def read_coverage(
@@ -345,8 +344,11 @@ def _read_cursor(cursor: str) -> tuple[datetime, int]:
     try:
         text = base64.urlsafe_b64decode(cursor.encode()).decode()
         at, _, key = text.partition("|")
-        return datetime.fromisoformat(at), int(key)
-    except (binascii.Error, UnicodeError, ValueError) as err:
+        # Such as were never given: keys and moments that no database takes.
+        if not 0 < int(key) <= BIGGEST_KEY or "+" not in at:
+            raise ValueError(text)
+        return datetime.fromisoformat(at).astimezone(UTC), int(key)
+    except (binascii.Error, UnicodeError, ValueError, OverflowError) as err:
         raise BadRequest(
             "cursor is none that was given here: leave it out to begin anew."
         ) from err

@@ -180,6 +180,7 @@ def _by_group(part, key, group):
         columns=[
             GROUPS[group],
             _("requests"),
+            _("failed"),
             _("spent"),
             _("saved"),
             _("expected"),
@@ -191,6 +192,7 @@ def _by_group(part, key, group):
             [
                 name or EMPTY,
                 number(figures.requests),
+                _failed(figures),
                 money(figures.cost_nanos),
                 _saved(figures),
                 money(figures.expected_nanos),
@@ -289,6 +291,13 @@ def _bucket_name(at, bucket):
 def money(nanos):
     text = dollars(to_usd(abs(nanos)))
     return f"-{text}" if nanos < 0 else text
+
+
+def _failed(figures: Figures):
+    """Of the requests that settled their item, which they did by failing."""
+    if figures.failed_percent is None:
+        return EMPTY
+    return f"{number(figures.failed)} ({_percent(figures.failed_percent)})"
 
 
 def _saved(figures: Figures):

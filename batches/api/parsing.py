@@ -2,16 +2,34 @@
 
 import json
 import re
+from datetime import UTC, datetime
+from typing import Annotated
 
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from ninja.parser import Parser
 from ninja.types import DictStrAny
+from pydantic import AfterValidator
 
 from batches.errors import BatchError
 
+BIGGEST_KEY = 2**63 - 1  # that a database takes
 # In JSON; two backslashes before it would be one of the text, and no NUL.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def in_utc(at: datetime) -> datetime:
+    """Raises ValueError for what no database takes; of no zone, it is the server's."""
+    if timezone.is_naive(at):
+        at = timezone.make_aware(at, timezone.get_default_timezone())
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as err:
+        raise ValueError("it must lie in the years 1 to 9999 of UTC") from err
+
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
 
 
 class BadParameter(BatchError):

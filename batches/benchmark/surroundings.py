@@ -62,7 +62,7 @@ def _write_alerts(jobs: list[int], now: datetime) -> None:
             (
                 LATE,
                 str(job),
-                Severity.WARNING.value,
+                Severity.MEDIUM.value,
                 f"Job {job} is later than usual.",
                 job,
                 at,

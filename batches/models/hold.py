@@ -80,7 +80,7 @@ class Alert(models.Model):
     code = models.CharField(_("what"), max_length=64)
     key = models.CharField(max_length=200, blank=True)
     severity = models.CharField(
-        _("severity"), max_length=16, choices=Severity, default=Severity.WARNING
+        _("severity"), max_length=16, choices=Severity, default=Severity.MEDIUM
     )
     message = models.CharField(_("message"), max_length=1_000)
     job = models.ForeignKey(

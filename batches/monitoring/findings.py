@@ -20,10 +20,10 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from batches.models import BatchJob, JobTally
-from batches.monitoring.dashboard import TOOK, percent, span_of
+from batches.monitoring.dashboard import TOOK, of_plain, percent, span_of
 from batches.querysets import BatchJobQuerySet
 from batches.services.failures import Failure, classify
-from batches.states import AttemptOutcome
+from batches.states import JOB_FINAL, AttemptOutcome
 
 # Failures that asking again may mend.
 MAY_PASS = (Failure.NOT_EXECUTED, Failure.RETRYABLE, Failure.ACCOUNT)
@@ -63,6 +63,29 @@ class Slowness:
     jobs: int
     total: timedelta
     average: timedelta
+
+
+@dataclass(frozen=True)
+class TypeRates:
+    """How the jobs of one workload ended, and the items in them."""
+
+    workload: str
+    jobs: int
+    finished: int
+    failed_jobs: int
+    complete: int
+    failed: int
+    timed_jobs: int
+    took: timedelta
+
+    @property
+    def success_percent(self) -> float | None:
+        return percent(self.complete, self.complete + self.failed)
+
+    @property
+    def average(self) -> timedelta | None:
+        """From when the provider was asked until the job ended here."""
+        return self.took / self.timed_jobs if self.timed_jobs else None
 
 
 @dataclass(frozen=True)
@@ -174,6 +197,27 @@ def job_sizes(range_: str, *, workload: str, now: datetime) -> list[SizeRange]:
         )
         for row in rows
     ]
+
+
+def rates_by_workload(range_: str, *, now: datetime) -> list[TypeRates]:
+    """A range's jobs by kind of work, those with most items that failed first."""
+    is_timed = Q(finished_at__isnull=False, create_sent_at__isnull=False)
+    rows = (
+        _jobs(range_, "", now)
+        .order_by()
+        .values("workload")
+        .annotate(
+            jobs=Count("pk"),
+            finished=Count("pk", filter=Q(status__in=JOB_FINAL)),
+            failed_jobs=Count("pk", filter=Q(status__in=of_plain("failed"))),
+            complete=Sum("items_complete"),
+            failed=Sum("items_failed"),
+            timed_jobs=Count("pk", filter=is_timed),
+            took=Coalesce(Sum(TOOK, filter=is_timed), timedelta()),
+        )
+        .order_by("-failed", "workload")
+    )
+    return [TypeRates(**row) for row in rows]
 
 
 def _jobs(range_: str, workload: str, now: datetime) -> BatchJobQuerySet:

@@ -112,8 +112,8 @@ def _failed_jobs(figures: Dashboard, now: datetime) -> str:
 
 
 RULES: dict[str, tuple[Severity, Callable[[Dashboard, datetime], str]]] = {
-    "high_error_rate": (Severity.WARNING, _error_rate),
-    "long_processing_time": (Severity.WARNING, _processing_time),
-    "low_throughput": (Severity.WARNING, _throughput),
+    "high_error_rate": (Severity.HIGH, _error_rate),
+    "long_processing_time": (Severity.MEDIUM, _processing_time),
+    "low_throughput": (Severity.MEDIUM, _throughput),
     "batch_failure": (Severity.CRITICAL, _failed_jobs),
 }

@@ -22,7 +22,7 @@ from batches.models import HourlyUsage, JobShare, JobTally
 from batches.monitoring.spans import DAY, HOUR, MINUTE, MONTH, Span, floor
 from batches.providers.registry import is_sandbox
 from batches.services.prices import Rates, real_time_nanos
-from batches.states import AttemptOutcome
+from batches.states import JUDGED, AttemptOutcome
 
 GROUPS = ("model", "workload", "owner", "account")
 # Attempts that the provider did not execute are no requests.
@@ -39,10 +39,13 @@ class Figures:
     only they can have saved anything. Of jobs that ran, `reserved_nanos` is what was
     set aside for the worst case, and `expected_nanos` what the run's estimate took to
     be likely for as much. `not_known_nanos` is the most that requests without a known
-    cost may have cost beside `cost_nanos`.
+    cost may have cost beside `cost_nanos`. `ended` are those that settled their item,
+    `failed` those of them that it failed with.
     """
 
     requests: int = 0
+    ended: int = 0
+    failed: int = 0
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
@@ -57,6 +60,10 @@ class Figures:
     def add(self, other: "Figures") -> None:
         for one in fields(self):
             setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
+    @property
+    def failed_percent(self) -> Decimal | None:
+        return percent(self.failed, self.ended)
 
     @property
     def saved_nanos(self) -> int:
@@ -256,6 +263,8 @@ def _used(
     """What attempts used; months come by the day, as a price holds for days."""
     sums = {
         "requests": Sum("attempts", filter=~Q(outcome__in=NOT_EXECUTED), default=0),
+        "ended": Sum("attempts", filter=Q(outcome__in=JUDGED), default=0),
+        "failed": Sum("attempts", filter=Q(outcome=AttemptOutcome.FAILED), default=0),
         **{
             name: Sum(name)
             for name in ("input_tokens", "cached_tokens", "output_tokens", "cost_nanos")

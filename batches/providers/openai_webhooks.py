@@ -5,6 +5,7 @@ An event says which batch ended and nothing of how, so it only leads to a poll.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
@@ -27,12 +28,16 @@ class WebhookEvent:
     batch_id: str
 
 
+# PostgreSQL takes no NUL in a text.
+_Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")]
+
+
 class _Data(msgspec.Struct, frozen=True):
-    id: str = ""
+    id: _Text = ""
 
 
 class _Event(msgspec.Struct):
-    type: str
+    type: _Text
     data: _Data = _Data()
 
 

@@ -24,7 +24,7 @@ def raise_alert(
     message: str,
     *,
     key: str = "",
-    severity: Severity = Severity.WARNING,
+    severity: Severity = Severity.MEDIUM,
     job: BatchJob | None = None,
     run: Run | None = None,
 ) -> None:

@@ -380,5 +380,5 @@ def _tell(purse: Purse, reached: Sequence[int], *, now: datetime) -> None:
             "cap_reached",
             message,
             key=f"{purse.key}:{start:%Y-%m-%d}"[:200],
-            severity=Severity.CRITICAL if percent >= 100 else Severity.WARNING,
+            severity=Severity.CRITICAL if percent >= 100 else Severity.MEDIUM,
         )

@@ -70,7 +70,7 @@ def tell_if_late(job: BatchJob, *, now: datetime) -> None:
     if not is_late(job, now):
         return
     spent = time_waited(job, now)
-    code, severity = LATE, Severity.WARNING
+    code, severity = LATE, Severity.MEDIUM
     if spent > 2 * timeout():
         code, severity = VERY_LATE, Severity.CRITICAL
     if Alert.objects.filter(job=job, code=code).exists():

@@ -246,6 +246,23 @@ def test_it_takes_few_queries(
         admin_client.get(URL)
 
 
+def test_kinds_of_work_are_compared_by_how_much_of_them_failed(page, used):
+    used(attempts=95)
+    used(attempts=5, outcome=AttemptOutcome.FAILED, error_code="refused")
+    used(attempts=50, outcome=AttemptOutcome.RETRIED, error_code="timeout")
+    used(attempts=10, workload="summary")
+
+    html = page(f"{URL}?group=workload")
+
+    rows = html.split('data-panel="groups-real"')[1].split("</section>")[0]
+    failed = {
+        name: re.search(rf"{name}.*?</tr>", rows, re.DOTALL)[0]
+        for name in ("translation", "summary")
+    }
+    assert "5 (5.0 %)" in failed["translation"]
+    assert "0 (0.0 %)" in failed["summary"]
+
+
 def chart(**given):
     series = given.pop("series")
     return Chart("x", "Title", "", ["a", "b"], series, str, **given)

@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.test import Client
 
 from batches.services.api_keys import create_api_key
@@ -31,6 +32,12 @@ def static_root(settings, tmp_path):
 def document() -> dict[str, Any]:
     """The OpenAPI document, as a client reads it."""
     return json.loads(json.dumps(api.get_openapi_schema(), default=str))
+
+
+@pytest.fixture
+def nobody_has_asked_yet(db) -> None:
+    """So many looks a minute are let in, whatever tests came before."""
+    cache.clear()
 
 
 class Caller:
@@ -147,6 +154,17 @@ def with_key(document, db):
 def program(with_key) -> Caller:
     """A program that may do everything."""
     return with_key("admin")
+
+
+@pytest.fixture
+def user(make_user):
+    return make_user("amina", is_staff=False)
+
+
+@pytest.fixture
+def mine(with_key, user) -> Caller:
+    """A program of a user who is not staff."""
+    return with_key("submit", "operate", "read:content", owner=user)
 
 
 @pytest.fixture

@@ -1,64 +1,31 @@
-"""/api/admin/batch-monitoring: S4.14-S4.34, S4.36, S4.46-S4.48, S4.69-S4.74."""
+"""/api/admin/batch-monitoring, what it shows: S4.15-S4.33, S4.46-S4.48, S4.69-S4.71."""
 
 import csv
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from batches.models import (
-    AuditEntry,
     BatchItem,
     BatchJob,
-    ConfigOverride,
     HourlyUsage,
     JobTally,
-    OpenItem,
+    ProviderState,
     Run,
 )
-from batches.services.bundling import bundle
-from batches.states import AuditOutcome, Intent, JobStatus, Priority
-from tests.driving import work_off
-from tests.factories import make_collected_run, make_job
+from batches.states import JobStatus
+from tests.api.monitoring import MONITORING, ended, read
+from tests.factories import make_job
 
-pytestmark = pytest.mark.django_db
-
-MONITORING = "/api/admin/batch-monitoring"
-NOBODY = "00000000-0000-0000-0000-000000000000"
-
-
-@pytest.fixture(autouse=True)
-def nobody_has_asked_yet(db):
-    cache.clear()
-
-
-def ended(status=JobStatus.PROCESSED, *, ago=timedelta(hours=2), **given) -> BatchJob:
-    """A job that ended some time ago, half an hour after it was sent."""
-    now = timezone.now()
-    given.setdefault("items_total", 100)
-    given.setdefault("took", timedelta(minutes=30))
-    took = given.pop("took")
-    return BatchJob.objects.create(
-        workload=given.pop("workload", "translation"),
-        provider="openai",
-        model="gpt-4o-mini",
-        status=status,
-        create_sent_at=now - ago - took,
-        finished_at=now - ago,
-        **given,
-    )
-
-
-def read(caller, query="", path=""):
-    answer = caller.get(f"{MONITORING}{path}{query}")
-    assert answer.status_code == 200, answer.content
-    assert answer.json()["success"] is True
-    return answer.json()["data"]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("nobody_has_asked_yet"),
+]
 
 
 # --- the dashboard --------------------------------------------------------------------
@@ -154,53 +121,6 @@ def test_savings_are_of_real_prices_and_the_sandboxs_stand_apart(program):
     assert bucket["timestamp"] == f"{hour:%Y-%m-%dT%H}:00:00Z"
 
 
-def test_a_job_in_the_list_has_the_names_of_the_example(program):
-    job = ended(
-        items_complete=98,
-        items_failed=2,
-        provider_batch_id="batch_abc",
-        cost_nanos=12_500_000_000,
-        workload="ai_analysis",
-    )
-    run = Run.objects.create(workload="ai_analysis", trigger="api")
-    JobTally.objects.create(
-        job=job,
-        run=run,
-        outcome="failed",
-        error_code="token_limit_exceeded",
-        attempts=2,
-    )
-
-    (told,) = read(program, "?includeDetails=true")["jobs"]
-
-    assert told["errorSummary"] == [
-        {
-            "error": "token_limit_exceeded",
-            "count": 2,
-            "percentage": 2.0,
-            "retryable": False,
-        }
-    ]
-    assert {
-        name: told[name]
-        for name in told
-        if not name.endswith("At") and name != "errorSummary"
-    } == {
-        "id": str(job.public_id),
-        "batchId": "batch_abc",
-        "status": "completed",
-        "jobType": "ai_analysis",
-        "requestCount": 100,
-        "completedCount": 98,
-        "failedCount": 2,
-        "processingTimeMs": 1_800_000,
-        "costEstimate": 12.5,
-    }
-    for name in ("createdAt", "startedAt", "completedAt"):
-        assert told[name].endswith("Z")
-    assert read(program)["jobs"][0]["errorSummary"] == []
-
-
 def test_status_type_and_page_choose_the_jobs(program):
     for number in range(3):
         ended(workload="summary", items_total=number + 1)
@@ -245,6 +165,21 @@ def test_a_look_reads_few_rows_and_no_items(program, time_range):
     assert len(captured) <= 15
     items = f'"{BatchItem._meta.db_table}"'
     assert not [one["sql"] for one in captured if items in one["sql"]]
+
+
+def test_an_item_that_failed_may_be_told_by_its_error(program):
+    """What a client does that retries by itself: S4.48."""
+    job = ended(JobStatus.PROCESSED, items_failed=1)
+    run = Run.objects.create(workload="translation", trigger="api")
+    for code in ("rate_limit_exceeded", "temporary_error", "timeout", "refused"):
+        JobTally.objects.create(
+            job=job, run=run, outcome="failed", error_code=code, attempts=1
+        )
+
+    (told,) = read(program, "?status=completed&includeDetails=true")["jobs"]
+
+    may_pass = {one["error"] for one in told["errorSummary"] if one["retryable"]}
+    assert may_pass == {"rate_limit_exceeded", "temporary_error", "timeout"}
 
 
 # --- analyses -------------------------------------------------------------------------
@@ -327,6 +262,72 @@ def test_jobs_by_ranges_of_fifty_requests(program):
     assert ranges[1]["averageSuccessRate"] == 86.8
 
 
+def test_kinds_of_work_stand_beside_each_other(program):
+    ended(items_complete=90, items_failed=10)
+    ended(items_complete=100, took=timedelta(minutes=90))
+    ended(JobStatus.FAILED, items_failed=30, workload="summary")
+    ended(ago=timedelta(days=2), workload="quiz_improvement")
+    BatchJob.objects.create(workload="translation", provider="openai", items_total=5)
+
+    summary, translation = read(program, path="/job-types")["jobTypes"]
+
+    assert (summary["jobType"], summary["failedJobs"]) == ("summary", 1)
+    assert (summary["successRate"], summary["errorRate"]) == (0.0, 100.0)
+    assert translation == {
+        "jobType": "translation",
+        "totalJobs": 3,
+        "finishedJobs": 2,
+        "failedJobs": 0,
+        "completedCount": 190,
+        "failedCount": 10,
+        "successRate": 95.0,
+        "errorRate": 5.0,
+        "averageProcessingTime": 60 * 60 * 1000,
+    }
+    assert len(read(program, "?timeRange=7d", "/job-types")["jobTypes"]) == 3
+
+
+def test_limits_are_those_that_hold_now(program, settings):
+    settings.BATCH_MAX_JOBS, settings.BATCH_MAX_JOBS_PER_WORKLOAD = 7, "*=2"
+    settings.TOKEN_QUEUE_LIMITS = "gpt-4o-mini=5000"
+    until = timezone.now().replace(microsecond=0) + timedelta(minutes=5)
+    ProviderState.objects.create(
+        provider="openai",
+        failures=4,
+        open_until=until,
+        rate_limits={"x-ratelimit-remaining-requests": "17"},
+    )
+    BatchJob.objects.create(
+        workload="translation",
+        provider="openai",
+        model="gpt-4o-mini",
+        status=JobStatus.IN_PROGRESS,
+        provider_batch_id="batch_1",
+        create_sent_at=timezone.now(),
+        queued_tokens=1_200,
+    )
+
+    limits = read(program, path="/limits")
+
+    by_type = {one["jobType"]: one for one in limits["slots"]}
+    assert by_type[None] == {"jobType": None, "taken": 1, "most": 7}
+    assert by_type["translation"] == {"jobType": "translation", "taken": 1, "most": 2}
+    assert limits["queues"] == [
+        {
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "queuedTokens": 1_200,
+            "waitingTokens": 0,
+            "limit": 5_000,
+            "source": "by hand",
+        }
+    ]
+    (provider,) = limits["providers"]
+    assert (provider["failures"], bool(provider["reason"])) == (4, True)
+    assert provider["rateLimits"] == {"x-ratelimit-remaining-requests": "17"}
+    assert datetime.fromisoformat(provider["restsUntil"]) == until
+
+
 # --- export ---------------------------------------------------------------------------
 
 
@@ -357,249 +358,3 @@ def test_the_export_of_nothing(program):
     empty = program.client.get(f"{MONITORING}/export?format=json").getvalue()
 
     assert json.loads(empty) == {"success": True, "data": {"jobs": []}}
-
-
-# --- steering -------------------------------------------------------------------------
-
-
-def test_a_job_is_paused_resumed_and_cancelled(program):
-    job = make_job(2)
-    address = f"{MONITORING}/{job.public_id}"
-
-    paused = program.post(f"{address}/pause").json()["data"]
-    job.refresh_from_db()
-    assert (paused["id"], job.intent) == (str(job.public_id), Intent.PAUSE)
-    assert paused["message"].startswith("2 items, at most $")
-    program.post(f"{address}/resume")
-    job.refresh_from_db()
-    assert job.intent == Intent.NONE
-    cancelled = program.post(f"{address}/cancel").json()["data"]
-
-    assert cancelled["status"] == "cancelled"
-    assert set(AuditEntry.objects.values_list("action", flat=True)) >= {
-        "job.pause",
-        "job.resume",
-        "job.cancel",
-    }
-    again = program.post(f"{address}/cancel")
-    assert (again.status_code, again.json()["code"]) == (409, "conflict")
-    assert again.json()["success"] is False
-
-
-def test_a_run_gets_another_priority(program):
-    run = make_collected_run(items=1)
-
-    answer = program.post(
-        f"{MONITORING}/{run.public_id}/priority", {"priority": "high"}
-    )
-
-    assert answer.status_code == 200, answer.content
-    assert OpenItem.objects.get().priority == Priority.HIGH
-
-
-def test_a_job_has_its_place(program):
-    job = make_job(1)
-    address = f"{MONITORING}/{job.public_id}/priority"
-
-    assert program.post(address, {"priority": "low"}).status_code == 409
-    assert program.post(address, {"priority": "urgent"}).status_code == 400
-    assert program.post(address).status_code == 400
-
-
-def test_failed_requests_go_out_again_in_a_new_job(program, sandbox):
-    sandbox.faults(failed_lines={"rate": 1.0, "status": 400})
-    run = make_collected_run(items=2)
-    work_off()
-    job = BatchJob.objects.get()
-    sandbox.clear_faults()
-
-    answer = program.post(f"{MONITORING}/{job.public_id}/retry").json()["data"]
-
-    assert (answer["retriedCount"], answer["skippedCount"]) == (2, 0)
-    bundle()
-    assert BatchItem.objects.filter(run=run).exclude(job=job).count() == 2
-    again = program.post(f"{MONITORING}/{job.public_id}/retry")
-    assert again.status_code == 409
-
-
-@pytest.mark.parametrize("act", ["retry", "pause", "resume", "cancel", "priority"])
-def test_what_is_not_there_is_404(program, act):
-    answer = program.post(f"{MONITORING}/{NOBODY}/{act}", {"priority": "low"})
-
-    assert (answer.status_code, answer.json()["success"]) == (404, False)
-
-
-# --- settings -------------------------------------------------------------------------
-
-
-def settings_of(data) -> dict:
-    return {one["name"]: one for one in data["settings"]}
-
-
-def test_settings_are_changed_and_given_back(program, settings):
-    settings.BATCH_MAX_REQUESTS = 1000
-    body = {"settings": {"BATCH_MAX_REQUESTS": 500}}
-
-    changed = program.put(f"{MONITORING}/config", body).json()["data"]
-
-    one = settings_of(changed)["BATCH_MAX_REQUESTS"]
-    assert (one["value"], one["source"]) == (500, "override")
-    assert one["changedBy"].startswith("key:")
-    entry = AuditEntry.objects.get(action="override:set")
-    assert (entry.before, entry.after) == (None, {"value": 500})
-    program.put(f"{MONITORING}/config", {"settings": {"BATCH_MAX_REQUESTS": None}})
-    one = settings_of(read(program, path="/config"))["BATCH_MAX_REQUESTS"]
-    assert (one["value"], one["source"], one["changedBy"]) == (
-        1000,
-        "environment",
-        None,
-    )
-
-
-@pytest.mark.parametrize(
-    ("wanted", "part"),
-    [
-        ({"BATCH_MAX_REQUESTS": 0}, "BATCH_MAX_REQUESTS is '0': it must be"),
-        ({"BATCH_MAX_REQUESTS": 5, "STAGING": "yes"}, "STAGING is 'yes'"),
-        ({"SECRET_KEY": "x"}, "SECRET_KEY is no setting that can be overridden"),
-        ({}, "settings is {}"),
-    ],
-)
-def test_a_wrong_setting_changes_nothing(program, wanted, part):
-    answer = program.put(f"{MONITORING}/config", {"settings": wanted})
-
-    assert answer.status_code == 400
-    assert part in answer.json()["error"]
-    assert not ConfigOverride.objects.exists()
-
-
-def test_only_an_admin_key_changes_settings(with_key):
-    body = {"settings": {"STAGING": True}}
-
-    assert with_key("operate").put(f"{MONITORING}/config", body).status_code == 403
-
-
-# --- who, and how often ---------------------------------------------------------------
-
-
-def test_users_who_are_not_staff_are_turned_away_by_name(signed_in, anonymous):
-    assert anonymous.get(MONITORING).status_code == 401
-    answer = signed_in(is_staff=False).get(MONITORING)
-    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-
-
-def test_a_look_is_in_the_audit_log(signed_in):
-    signed_in(name="hodan").get(f"{MONITORING}?timeRange=7d")
-
-    entry = AuditEntry.objects.get(action="batch_monitoring_access")
-    assert (entry.actor, entry.outcome) == ("hodan", AuditOutcome.SUCCESS)
-    assert entry.message == "Admin accessed batch monitoring dashboard"
-    assert entry.target == f"{MONITORING}?timeRange=7d"
-    assert entry.address == "127.0.0.1"
-
-
-def test_sixty_looks_a_minute_and_then_a_wait(with_key, make_user, monkeypatch):
-    from ninja.throttling import SimpleRateThrottle
-
-    now = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
-    monkeypatch.setattr(SimpleRateThrottle, "timer", staticmethod(lambda: now))
-    caller = with_key("read", owner=make_user("hodan"))
-    for _ in range(60):
-        assert caller.get(f"{MONITORING}/config").status_code == 200
-
-    refused = caller.get(MONITORING)
-
-    assert refused.status_code == 429
-    assert refused.json()["success"] is False
-    assert refused.json()["code"] == "too_many_requests"
-    assert 0 < int(refused["Retry-After"]) <= 60
-    assert AuditEntry.objects.filter(outcome=AuditOutcome.RATE_LIMITED).count() == 1
-    other = with_key("read", "submit", owner=make_user("amina"))
-    assert other.get(f"{MONITORING}/config").status_code == 200
-    now += 61
-    monkeypatch.setattr(SimpleRateThrottle, "timer", staticmethod(lambda: now))
-    assert caller.get(f"{MONITORING}/config").status_code == 200
-
-
-def test_the_limit_is_counted_in_the_database(program):
-    read(program, path="/config")
-
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT cache_key FROM batchsite_cache")
-        (key,) = cursor.fetchone()
-    assert "admin-batch-monitoring:key:program" in key
-
-
-def test_an_item_that_failed_may_be_told_by_its_error(program):
-    """What a client does that retries by itself: S4.48."""
-    job = ended(JobStatus.PROCESSED, items_failed=1)
-    run = Run.objects.create(workload="translation", trigger="api")
-    for code in ("rate_limit_exceeded", "temporary_error", "timeout", "refused"):
-        JobTally.objects.create(
-            job=job, run=run, outcome="failed", error_code=code, attempts=1
-        )
-
-    (told,) = read(program, "?status=completed&includeDetails=true")["jobs"]
-
-    may_pass = {one["error"] for one in told["errorSummary"] if one["retryable"]}
-    assert may_pass == {"rate_limit_exceeded", "temporary_error", "timeout"}
-
-
-# --- alerts ---------------------------------------------------------------------------
-
-
-def test_thresholds_are_those_of_the_document_until_changed(program):
-    data = read(program, path="/alerts")
-
-    assert data == {
-        "errorRateThreshold": 10.0,
-        "processingTimeThreshold": 3_600_000,
-        "throughputThreshold": 0.5,
-        "batchFailureThreshold": 1,
-        "notificationChannels": ["email", "log"],
-        "alertSuppression": {
-            "highErrorRate": 60,
-            "longProcessingTime": 60,
-            "lowThroughput": 1440,
-            "batchFailure": 0,
-        },
-        "open": [],
-    }
-
-
-def test_thresholds_channels_and_suppression_are_changed(program):
-    body = {
-        "errorRateThreshold": 5.5,
-        "processingTimeThreshold": 1_800_000,
-        "notificationChannels": ["log"],
-        "alertSuppression": {"highErrorRate": 15},
-    }
-
-    data = program.post(f"{MONITORING}/alerts", body).json()["data"]
-
-    assert data["errorRateThreshold"] == 5.5
-    assert data["processingTimeThreshold"] == 1_800_000
-    assert data["notificationChannels"] == ["log"]
-    assert data["alertSuppression"]["highErrorRate"] == 15
-    assert data["alertSuppression"]["lowThroughput"] == 1440
-    assert data["throughputThreshold"] == 0.5
-    assert ConfigOverride.objects.get(pk="ALERT_PROCESSING_SECONDS").value == 1800
-    assert AuditEntry.objects.filter(action="override:set").count() == 4
-
-
-@pytest.mark.parametrize(
-    ("body", "part"),
-    [
-        ({"errorRateThreshold": 101}, "errorRateThreshold is 101"),
-        ({"processingTimeThreshold": 10}, "processingTimeThreshold is 10"),
-        ({"notificationChannels": ["pager"]}, "notificationChannels.0 is 'pager'"),
-        ({"alertSuppression": {"highErrorRate": -1}}, "highErrorRate is -1"),
-        ({"alertSuppression": {"noise": 1}}, "alertSuppression.noise is no field"),
-    ],
-)
-def test_a_threshold_that_cannot_be_is_refused(program, body, part):
-    answer = program.post(f"{MONITORING}/alerts", body)
-
-    assert (answer.status_code, answer.json()["success"]) == (400, False)
-    assert part in answer.json()["error"]
-    assert not ConfigOverride.objects.exists()

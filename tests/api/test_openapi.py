@@ -2,9 +2,12 @@
 
 import json
 import os
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ninja import Schema
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
 
@@ -24,6 +27,24 @@ def test_every_operation_says_who_may_call_it_and_how_it_may_fail(document):
             assert operation["security"], (method, path)
             assert {"400", "401", "403", "500"} <= set(operation["responses"])
             assert operation["summary"]
+
+
+def schemas(of: type[Schema] = Schema) -> Iterator[type[Schema]]:
+    for one in of.__subclasses__():
+        yield one
+        yield from schemas(one)
+
+
+def test_no_two_schemas_have_one_name(document):
+    """The document would show one of them in the place of both."""
+    names = Counter(
+        one.__name__
+        for one in set(schemas())
+        if one.__module__.startswith(("batches.", "translations.", "batchsite."))
+    )
+
+    shown = document["components"]["schemas"]
+    assert [name for name in shown if names[name] > 1] == []
 
 
 @pytest.mark.django_db

@@ -104,6 +104,8 @@ def test_what_is_not_ours_is_taken_and_left(client, job, event):
         ({"event": b"[]"}, {}),
         ({"event": b'{"type": 7}'}, {}),
         ({"event": b"\xff\xfe"}, {}),
+        ({"event": event_of("batch_\x00")}, {}),
+        ({"event": event_of("batch_1", "batch.\x00")}, {}),
     ],
 )
 def test_what_is_not_signed_or_no_event_is_refused(client, job, given, changes):
@@ -119,6 +121,7 @@ def test_what_is_not_signed_or_no_event_is_refused(client, job, given, changes):
 
 def test_a_long_body_is_refused(client):
     assert send(client, b" " * 70_000).status_code == 413
+    assert send(client, b" " * 10_000_000).status_code in (400, 413)
 
 
 def test_without_a_secret_there_is_nothing_here(client, settings):

@@ -6,19 +6,18 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from batches.models import AuditEntry, BatchItem, Event, HourlyUsage, OpenItem, Run
+from batches.models import AuditEntry, BatchItem, HourlyUsage, OpenItem, Run
 from batches.services.api_keys import create_api_key
 from batches.services.bundling import bundle
-from batches.states import EventKind, ItemStatus, Priority, RunStatus
+from batches.states import ItemStatus, Priority, RunStatus
 from tests.api.conftest import Caller
+from tests.api.orders import BATCH, ORDER, ordered
 from tests.driving import work_off
 from tests.factories import make_collected_run
 from translations.dictionary.features import FEATURES
 
 pytestmark = pytest.mark.django_db
 
-BATCH = "/api/v1/ai/batch"
-ORDER = {"words": ["patience", "serendipity"], "features": {"smart_summary": True}}
 JOB_FIELDS = {
     "jobId",
     "type",
@@ -35,26 +34,9 @@ JOB_FIELDS = {
 
 
 @pytest.fixture
-def user(make_user):
-    return make_user("amina", is_staff=False)
-
-
-@pytest.fixture
-def mine(with_key, user) -> Caller:
-    """A program of a user who is not staff."""
-    return with_key("submit", "operate", "read:content", owner=user)
-
-
-@pytest.fixture
 def others(document, make_user, client) -> Caller:
     client.force_login(make_user("bashir", is_staff=True))
     return Caller(document, client)
-
-
-def ordered(caller: Caller, **changes) -> str:
-    answer = caller.post(BATCH, {**ORDER, **changes})
-    assert answer.status_code == 202, answer.content
-    return answer.json()["jobId"]
 
 
 # --- submission -----------------------------------------------------------------------
@@ -327,32 +309,6 @@ def test_a_job_that_failed_in_part_says_of_each_why_and_whether_again_may_help(m
     assert (len(page["results"]), page["errors"], page["next"]) == (1, [], 1)
     rest = mine.get(f"{BATCH}/{job}?limit=1&after=1").json()["result"]
     assert (rest["results"], len(rest["errors"]), rest["next"]) == ([], 1, None)
-
-
-def test_who_wants_no_progress_is_told_of_none(mine):
-    quiet = ordered(mine, options={"notifyProgress": False})
-    run = Run.objects.get()
-    Event.objects.create(run=run, kind=EventKind.RUN_PROGRESS)
-
-    events = mine.get(f"{BATCH}/{quiet}/events").json()["events"]
-
-    assert [event["event_type"] for event in events] == ["job:created"]
-
-
-def test_events_come_page_by_page(mine):
-    job = ordered(mine)
-    run = Run.objects.get()
-    Event.objects.bulk_create(
-        Event(run=run, kind=EventKind.RUN_PROGRESS, data={"n": number})
-        for number in range(5)
-    )
-
-    first = mine.get(f"{BATCH}/{job}/events?limit=4").json()
-    rest = mine.get(f"{BATCH}/{job}/events?limit=4&after={first['next']}").json()
-
-    assert len(first["events"]) == 4
-    assert [event["event_data"] for event in rest["events"]] == [{"n": 3}, {"n": 4}]
-    assert rest["next"] is None
 
 
 # --- cancelling -----------------------------------------------------------------------

@@ -23,7 +23,7 @@ def test_an_alert_is_mailed_once_while_it_is_open(
             raise_alert("cap_reached", "80 % of the monthly cap is spent.", key="x")
 
     (mail,) = mailoutbox
-    assert mail.subject == "[Batchsite] Warning: cap reached"
+    assert mail.subject == "[Batchsite] Medium: cap reached"
     assert mail.to == ["operator@example.org"]
     assert "80 % of the monthly cap is spent." in mail.body
 

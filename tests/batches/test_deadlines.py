@@ -80,7 +80,7 @@ def test_a_late_job_is_told_of_once_and_polled_on(sandbox):
     poll()
 
     alert = Alert.objects.get()
-    assert (alert.code, alert.severity, alert.times) == (LATE, Severity.WARNING, 1)
+    assert (alert.code, alert.severity, alert.times) == (LATE, Severity.MEDIUM, 1)
     job.refresh_from_db()
     assert "25 hours" in job.waiting_reason
     assert "25 hours" in explain_job(job).facts["alerts"]

@@ -7,7 +7,7 @@ from django.core import mail
 from django.utils import timezone
 
 from batches.models import Alert, BatchJob, ConfigOverride
-from batches.monitoring.thresholds import breaches
+from batches.monitoring.thresholds import RULES, breaches
 from batches.services.alerts import acknowledge
 from batches.states import JobStatus, Severity
 from batches.tasks import tick
@@ -32,6 +32,15 @@ def ended(
 
 def codes() -> list[str]:
     return [breach.code for breach in breaches(timezone.now())]
+
+
+def test_each_alert_is_as_severe_as_the_document_says():
+    assert {code: severity for code, (severity, _) in RULES.items()} == {
+        "high_error_rate": Severity.HIGH,
+        "long_processing_time": Severity.MEDIUM,
+        "low_throughput": Severity.MEDIUM,
+        "batch_failure": Severity.CRITICAL,
+    }
 
 
 def test_where_nothing_happens_nothing_is_told():

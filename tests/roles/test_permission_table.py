@@ -8,19 +8,18 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse_lazy
 
 from batches.models import Run
 from batches.models.api_key import Scope
 from batches.services.api_keys import create_api_key
-from batches.services.roles import SCOPES_OF_GROUP, Role
 from batchsite.api import api
 from batchsite.permission_rows import Row, rows
-from batchsite.permission_table import ACTS, KEY, Outcome
+from batchsite.permission_table import ACTS, Outcome
 from tests.roles.answers import check_answer
+from tests.roles.callers import CLIENT, Callers
 from tests.roles.rows import Rows
 
 TABLE = list(rows())
@@ -57,26 +56,12 @@ PLACES = {
 }
 
 
-CLIENT = Client()  # one for all: each would load the middleware for itself
-
-
 class World:
-    """What each caller sends along, a row of each model, and somebody else's run."""
+    """All who call, a row of each model, and somebody else's run."""
 
     def __init__(self) -> None:
         self.rows = Rows()
-        self.cookies: dict[str, dict[str, str]] = {}
-        self.headers: dict[str, dict[str, str]] = {}
-        for role in Role:
-            CLIENT.cookies.clear()
-            if role is not Role.ANONYMOUS:
-                CLIENT.force_login(make_user(role))
-            self.cookies[role] = {k: v.value for k, v in CLIENT.cookies.items()}
-        superuser = User.objects.get(username=Role.SUPERUSER)
-        for scope in Scope:
-            _, text = create_api_key(scope, [scope], by="test", owner=superuser)
-            self.headers[scope] = {"X-API-Key": text}
-        self.headers[KEY] = self.headers[Scope.ADMIN]
+        self.callers = Callers()
         somebody = User.objects.create_user("somebody-else")
         self.run = Run.objects.create(workload="dictionary", owner=somebody)
         self.key, _ = create_api_key("theirs", [Scope.READ], by="test", owner=somebody)
@@ -97,11 +82,11 @@ class World:
     def ask(self, row: Row, caller: str) -> Any:
         """The answer; whatever it changed is taken back."""
         path = self.path(row)  # makes the row that it is of
-        carried: dict[str, Any] = {"headers": self.headers.get(caller)}
+        carried: dict[str, Any] = {"headers": self.callers.headers.get(caller)}
         if row.route.startswith("api/"):
             carried["content_type"] = "application/json"
         CLIENT.cookies.clear()
-        CLIENT.cookies.load(self.cookies.get(caller, {}))
+        CLIENT.cookies.load(self.callers.cookies.get(caller, {}))
         with transaction.atomic():
             send = getattr(CLIENT, row.method.lower())
             response = send(path, CARRIED.get(row.name, {}), **carried)
@@ -118,15 +103,6 @@ class World:
         told_apart = {Outcome.UNKNOWN, Outcome.FORBIDDEN, row.cells[caller]}
         status = str(response.status_code)
         return Outcome(status) if status in told_apart else Outcome.ALLOWED
-
-
-def make_user(role: Role) -> User:
-    user = User.objects.create_user(
-        role, is_staff=role is not Role.USER, is_superuser=role is Role.SUPERUSER
-    )
-    if role in SCOPES_OF_GROUP:
-        user.groups.add(Group.objects.get(name=role))
-    return user
 
 
 @pytest.fixture

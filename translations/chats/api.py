@@ -14,6 +14,7 @@ from batches.api.auth import ApiRequest, callers
 from batches.api.batch_jobs.creation import Created, create_work
 from batches.api.batch_jobs.schemas import CreatedOut, MessageOut, WorkIn
 from batches.api.errors import NotFound
+from batches.api.idempotency import IdempotencyKey
 from batches.models.api_key import Scope
 from batches.services.events import audit
 from translations.api import ERRORS, TroubleOut
@@ -33,6 +34,10 @@ class Camel(Schema):
 
 class SessionsIn(Camel):
     """Each session as a line of a JSON Lines file would have it (docs/chats.md)."""
+
+    model_config = ConfigDict(
+        extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
 
     sessions: list[dict[str, Any]] = Field(
         min_length=1,
@@ -157,15 +162,27 @@ def write_chats(request: ApiRequest, body: Body[SessionsIn]) -> ChatsOut:
 
 @router.post(
     "/analysis",
-    response={200: CreatedOut | MessageOut, 202: CreatedOut, **WRITING},
+    response={
+        200: CreatedOut | MessageOut,
+        202: CreatedOut,
+        409: TroubleOut,
+        **WRITING,
+    },
     summary="Have chat sessions analysed",
     auth=callers(Scope.SUBMIT),
 )
 def create_analysis(
-    request: ApiRequest, body: Body[AnalysisIn] = EVERYTHING
+    request: ApiRequest,
+    body: Body[AnalysisIn] = EVERYTHING,
+    idempotency_key: IdempotencyKey = "",
 ) -> Created:
-    options = {"sessions": body.sessions, "of_account": body.account}
-    return create_work(request, "session_analysis", options, limit=body.limit)
+    return create_work(
+        request,
+        "session_analysis",
+        {"sessions": body.sessions, "of_account": body.account},
+        limit=body.limit,
+        idempotency_key=idempotency_key,
+    )
 
 
 @router.get(

@@ -6,7 +6,7 @@ from django.http import HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 from ninja import Query, Router
 
-from batches.api.audit.schemas import ERRORS, EntriesOut, EntryOut, PageIn, SearchIn
+from batches.api.audit.schemas import ERRORS, EntriesIn, EntriesOut, EntryOut, SearchIn
 from batches.api.auth import ApiRequest, Circle, callers
 from batches.models.api_key import Scope
 from batches.monitoring.audit import as_csv, entries
@@ -21,7 +21,7 @@ AUDITORS: dict[str, Any] = {"auth": callers(Scope.ADMIN, Circle.AUDITORS)}
     summary="What was done, and what was refused, newest first",
     **AUDITORS,
 )
-def audit_entries(request: ApiRequest, wanted: Query[PageIn]) -> EntriesOut:
+def audit_entries(request: ApiRequest, wanted: Query[EntriesIn]) -> EntriesOut:
     found = entries(wanted.as_search(), before=wanted.cursor)
     rows = list(found[: wanted.limit + 1])
     page = rows[: wanted.limit]

@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from ninja import Field, Schema
-from pydantic import AwareDatetime, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, StringConstraints
 
 from batches.api.batch_jobs.schemas import Camel
+from batches.api.parsing import BIGGEST_KEY, in_utc
+from batches.api.steering import TroubleOut
 from batches.monitoring.audit import Search
 from batches.states import AuditKind, AuditOutcome
 
 Text = Annotated[str, StringConstraints(max_length=200)]
-BIGGEST_KEY = 2**63 - 1
+Aware = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 class SearchIn(Schema):
@@ -21,8 +23,8 @@ class SearchIn(Schema):
     target: Text = Field("", description="its beginning")
     outcome: AuditOutcome | None = None
     kind: AuditKind | None = None
-    since: AwareDatetime | None = Field(None, description="from then on")
-    until: AwareDatetime | None = Field(None, description="before then")
+    since: Aware | None = Field(None, description="from then on")
+    until: Aware | None = Field(None, description="before then")
 
     def as_search(self) -> Search:
         return Search(
@@ -37,7 +39,7 @@ class SearchIn(Schema):
         )
 
 
-class PageIn(SearchIn):
+class EntriesIn(SearchIn):
     limit: int = Field(50, ge=1, le=200)
     cursor: int | None = Field(
         None, ge=1, le=BIGGEST_KEY, description="nextCursor of the page before"
@@ -59,11 +61,6 @@ class EntryOut(Camel):
     count: int = Field(description="how often in the minute; 1 but for refusals")
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-
-
-class TroubleOut(Schema):
-    detail: str
-    code: str
 
 
 ERRORS = dict.fromkeys((400, 401, 403, 500, 503), TroubleOut)

@@ -14,6 +14,7 @@ from batches.api.batch_jobs.acts import Target, find_target
 from batches.api.batch_jobs.shapes import shown
 from batches.api.batch_monitoring.access import ADMIN, READ, MonitoringRate, note_access
 from batches.api.batch_monitoring.export import export
+from batches.api.batch_monitoring.limits import LimitsOut, shown_limits
 from batches.api.batch_monitoring.schemas import (
     ACTS,
     BODY,
@@ -23,6 +24,7 @@ from batches.api.batch_monitoring.schemas import (
     Done,
     ErrorsOut,
     ExportIn,
+    JobTypesOut,
     MonitoredJobsOut,
     PriorityIn,
     RangeIn,
@@ -33,16 +35,19 @@ from batches.api.batch_monitoring.schemas import (
     SizesOut,
     SlowIn,
     SlowJobsOut,
+    SpanIn,
     SteeredJobOut,
 )
 from batches.api.batch_monitoring.shapes import (
     shown_dashboard,
     shown_errors,
+    shown_job_types,
     shown_sizes,
     shown_slow_jobs,
 )
 from batches.models import Run
 from batches.models.api_key import Scope
+from batches.monitoring.limits import limits_now
 from batches.monitoring.outlook import in_words
 from batches.services import scopes
 from batches.services.overrides import override_settings, shown_settings
@@ -111,6 +116,30 @@ def monitored_batch_sizes(
 ) -> Done[SizesOut]:
     note_access(request)
     return Done(data=shown_sizes(wanted, now=timezone.now()))
+
+
+@router.get(
+    "/job-types",
+    response={200: Done[JobTypesOut], **ERRORS},
+    summary="How many jobs and requests of each kind of work succeeded and failed",
+    **READ,
+)
+def monitored_job_types(
+    request: ApiRequest, wanted: Query[SpanIn]
+) -> Done[JobTypesOut]:
+    note_access(request)
+    return Done(data=shown_job_types(wanted, now=timezone.now()))
+
+
+@router.get(
+    "/limits",
+    response={200: Done[LimitsOut], **ERRORS},
+    summary="How much may go out, and how much does: slots, sizes, queues, providers",
+    **READ,
+)
+def monitored_limits(request: ApiRequest) -> Done[LimitsOut]:
+    note_access(request)
+    return Done(data=shown_limits(limits_now(timezone.now())))
 
 
 @router.get(

@@ -32,10 +32,13 @@ ACTS = {**ERRORS, **dict.fromkeys((404, 409, 502), RefusedOut)}
 BODY = dict.fromkeys((413, 415), RefusedOut)
 
 
-class RangeIn(Schema):
+class SpanIn(Schema):
     time_range: Range = Field(
         default="24h", alias="timeRange", description="how far back, until now"
     )
+
+
+class RangeIn(SpanIn):
     job_type: str = Field(
         default="",
         alias="jobType",
@@ -224,6 +227,25 @@ class SlowJobsOut(Camel):
     threshold_ms: int
     slowest: list[SlowJobOut]
     by_job_type: list[SlowTypeOut]
+
+
+class TypeRatesOut(Camel):
+    """Jobs of one kind of work, and the requests in them; rates in percent, null where
+    no request ended."""
+
+    job_type: str
+    total_jobs: int
+    finished_jobs: int
+    failed_jobs: int
+    completed_count: int
+    failed_count: int
+    success_rate: float | None
+    error_rate: float | None
+    average_processing_time: int | None = Field(description="milliseconds")
+
+
+class JobTypesOut(Camel):
+    job_types: list[TypeRatesOut]
 
 
 class SizeRangeOut(Camel):

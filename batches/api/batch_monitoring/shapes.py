@@ -14,6 +14,7 @@ from batches.api.batch_monitoring.schemas import (
     ErrorsOut,
     JobErrorOut,
     JobsIn,
+    JobTypesOut,
     MonitoredJobOut,
     PaginationOut,
     PerformanceOut,
@@ -25,8 +26,10 @@ from batches.api.batch_monitoring.schemas import (
     SlowJobOut,
     SlowJobsOut,
     SlowTypeOut,
+    SpanIn,
     SummaryOut,
     ThroughputOut,
+    TypeRatesOut,
 )
 from batches.models import BatchJob
 from batches.models.money import to_usd
@@ -42,6 +45,7 @@ from batches.monitoring.findings import (
     errors_of_jobs,
     job_sizes,
     may_pass,
+    rates_by_workload,
     slow_jobs,
 )
 from batches.monitoring.usage import MONTHS_OF_YEAR, Part
@@ -170,6 +174,27 @@ def shown_sizes(wanted: RangeIn, *, now: datetime) -> SizesOut:
                 average_success_rate=one.success_percent,
             )
             for one in ranges
+        ]
+    )
+
+
+def shown_job_types(wanted: SpanIn, *, now: datetime) -> JobTypesOut:
+    return JobTypesOut(
+        job_types=[
+            TypeRatesOut(
+                job_type=one.workload,
+                total_jobs=one.jobs,
+                finished_jobs=one.finished,
+                failed_jobs=one.failed_jobs,
+                completed_count=one.complete,
+                failed_count=one.failed,
+                success_rate=one.success_percent,
+                error_rate=percent(one.failed, one.complete + one.failed),
+                average_processing_time=None
+                if one.average is None
+                else milliseconds(one.average),
+            )
+            for one in rates_by_workload(wanted.time_range, now=now)
         ]
     )
 

@@ -25,13 +25,12 @@ BODY = dict.fromkeys((413, 415), NotOkOut)
 
 
 class CountsByStatusOut(Schema):
-    """How many requests are in each status; `cancelled` ones have been added later."""
+    """How many requests are in each status; cancelled ones count in none of these."""
 
     pending_batching: int
     batching_in_progress: int
     processing_complete: int
     processing_failed: int
-    cancelled: int
 
 
 class LegacySummaryOut(Schema):

@@ -89,9 +89,9 @@ def _providers(owner: User, start: datetime, end: datetime) -> dict[str, UsageOu
 
 
 def _period(wanted: MetricsIn) -> tuple[datetime, datetime]:
-    end = _aware(wanted.end_date) or timezone.now()
+    end = _aware("endDate", wanted.end_date) or timezone.now()
     try:
-        start = _aware(wanted.start_date) or end - USUAL
+        start = _aware("startDate", wanted.start_date) or end - USUAL
     except OverflowError as err:
         raise BadPeriod("endDate lies before all time; give a later one.") from err
     if start >= end:
@@ -107,10 +107,16 @@ def _period(wanted: MetricsIn) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _aware(given: datetime | None) -> datetime | None:
-    """In UTC, by which usage is counted; a time without a zone is of UTC."""
+def _aware(name: str, given: datetime | None) -> datetime | None:
+    """In UTC, by which usage is counted; a time without a zone is of UTC.
+
+    Raises BadPeriod where that is no time of UTC's.
+    """
     if given is None:
         return None
     if timezone.is_naive(given):
         return given.replace(tzinfo=UTC)
-    return given.astimezone(UTC)
+    try:
+        return given.astimezone(UTC)
+    except OverflowError as err:
+        raise BadPeriod(f"{name} lies outside of all time; give another.") from err
