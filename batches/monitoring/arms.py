@@ -22,7 +22,7 @@ from batches.states import AttemptOutcome, ItemStatus
 from batches.workloads import Reception, all_workloads
 
 MOST_RUNS = 500  # of a workload: the newest
-MOST_ITEMS = 20_000  # on a page; a file has all
+MOST_ITEMS = 10_000  # on a page; a file has all
 ALL_KEYS = 2**63 - 1
 
 
