@@ -14,6 +14,7 @@ from batches.monitoring.arms import as_csv, compare_runs, compare_workload
 from batches.services.arms import weigh
 from batches.services.collection import collect_run
 from batches.services.prompts import write_version
+from batches.states import ItemStatus
 from batches.workloads import get_workload, registered
 from tests.batches.reusing import CheckedCaptions
 from tests.driving import work_off
@@ -106,7 +107,7 @@ def test_the_number_of_queries_does_not_grow_with_the_arms(
         compare_runs("checked_captions", [compared])
 
 
-def test_a_part_of_a_run_is_its_first_items_and_says_so(compared, admin_client):
+def test_a_part_of_a_run_is_its_first_items_and_says_so(compared):
     found = compare_runs("checked_captions", [compared], most=50)
 
     assert (found.is_part, found.differences) == (True, [])
@@ -114,7 +115,8 @@ def test_a_part_of_a_run_is_its_first_items_and_says_so(compared, admin_client):
     keys = list(compared.items.order_by("pk").values_list("pk", flat=True)[:50])
     first = compared.items.filter(pk__in=keys)
     assert (
-        sum(arm.failed for arm in found.arms) == first.filter(status="failed").count()
+        sum(arm.failed for arm in found.arms)
+        == first.filter(status=ItemStatus.FAILED).count()
     )
     assert found.total.items == 200
 
