@@ -113,11 +113,8 @@ def test_a_part_of_a_run_is_its_first_items_and_says_so(compared):
     assert (found.is_part, found.differences) == (True, [])
     assert sum(arm.items for arm in found.arms) == 50
     keys = list(compared.items.order_by("pk").values_list("pk", flat=True)[:50])
-    first = compared.items.filter(pk__in=keys)
-    assert (
-        sum(arm.failed for arm in found.arms)
-        == first.filter(status=ItemStatus.FAILED).count()
-    )
+    failed = compared.items.filter(pk__in=keys, status=ItemStatus.FAILED)
+    assert sum(arm.failed for arm in found.arms) == failed.count() > 0
     assert found.total.items == 200
 
 
