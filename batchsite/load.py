@@ -1,5 +1,6 @@
 """A load of every kind of work there is, and the pages as they are with it."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from batches.models import Alert
 from batches.states import ItemStatus
 from translations.chats.models import ChatSession
 from translations.chats.seeding import SeededChats
+from translations.coverage_counts import count_all
 from translations.dictionary.seeding import SeededWords
 from translations.lessons.models import Lesson
 from translations.lessons.seeding import SeededQuestions, SeededTranslations
@@ -39,6 +41,8 @@ def measure_pages(
         say(f"{written:,} items are written")
 
     seed(Load(items, now), load_contents(), on_items)
+    say("counting what is translated, as the worker does")
+    deque(count_all(now=now), maxlen=0)
     tables.settle()
     results = pages.summary_results()
     visits = []

@@ -24,7 +24,7 @@ from batches.api.steering import TroubleOut
 from batches.errors import BatchError
 from batches.models.api_key import Scope
 from batches.services.events import audit
-from translations.coverage import kept_coverage
+from translations.coverage_counts import told_coverage
 from translations.coverage_tables import as_dict, as_text
 from translations.exchange.proposals import find_rows
 from translations.importing import BadRow, get_importer
@@ -275,7 +275,7 @@ def read_coverage(
 ) -> CoverageOut | HttpResponse:
     languages = [_language(wanted.lang)] if wanted.lang else []
     entries = [_kind(wanted.kind)] if wanted.kind else all_registered().values()
-    lines, _ = kept_coverage(entries, languages)
+    lines = told_coverage(entries, languages, now=timezone.now()).lines
     if wanted.format == "text":
         return HttpResponse(as_text(lines), content_type="text/plain; charset=utf-8")
     return CoverageOut.model_validate({"lines": [as_dict(line) for line in lines]})

@@ -3,16 +3,12 @@
 Rows are gone through in windows, so that memory does not grow with their number.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import BooleanField, ExpressionWrapper, F, Model, Q
-from django.utils import timezone
 
 from batches import config
 from batches.models import BatchItem, OpenItem
@@ -26,7 +22,6 @@ from translations.targets import split_target
 from translations.workloads import TranslationWorkload
 
 WINDOW = 1_000
-KEPT_FROM_TEXTS, KEPT_SECONDS = 30_000, 600
 HAS_WORDS = "_has_words_"
 
 
@@ -76,8 +71,12 @@ class Line:
         return 100 * shown // self.total if self.total else 0
 
 
+# {(group key, language): {state: texts}}
+Found = dict[tuple[str, str], dict[State, int]]
+
+
 def coverage(
-    *, languages: Iterable[str] = (), entry: Registered | None = None
+    languages: Iterable[str] = (), entry: Registered | None = None
 ) -> list[Line]:
     """A line for each model, group and language, in this order.
 
@@ -87,57 +86,46 @@ def coverage(
     asked = list(languages)
     lines: list[Line] = []
     for one in [entry] if entry else all_registered().values():
-        found: dict[tuple[str, str], Line] = {}
+        found: Found = {}
         tags = asked or languages_of(one)
-        for row, _, language, state in _states(one, tags):
-            key = _group_key(one, row)
-            line = found.get((key, language))
-            if line is None:
-                line = found[key, language] = Line(one, key, "", language)
-            line.counts[state] += 1
-        names = _group_names(one, {key for key, _ in found})
-        for line in found.values():
-            line.group = names.get(line.group_key, "")
-        order = {key: place for place, key in enumerate(names)}
-        lines += sorted(
-            found.values(),
-            key=lambda line: (
-                order.get(line.group_key, -1),
-                tags.index(line.language),
-            ),
-        )
+        last: Any = None
+        while (last := count_window(one, tags, last, found)) is not None:
+            pass
+        lines += in_order(one, found, tags)
     return lines
 
 
-def kept_coverage(
-    entries: Iterable[Registered], languages: Iterable[str] = ()
-) -> tuple[list[Line], datetime | None]:
-    """As `coverage` of these models, but of very many texts that of the last minutes.
+def count_window(
+    entry: Registered, languages: list[str], after: Any, found: Found
+) -> Any:
+    """Add the texts of the next WINDOW rows behind the key `after` to what was found.
 
-    Looking at each takes a second for about thirty thousand. With the lines comes when
-    they were counted; None where that is now.
+    Returns the last row's key; None where no row is left.
     """
-    by_label = {entry.label: entry for entry in entries}
-    asked = list(languages)
-    words = ",".join([*by_label, active_provider(), *asked])
-    key = f"coverage:{hashlib.sha256(words.encode()).hexdigest()}"
-    if found := cache.get(key):
-        rows, at = found
-        return [Line(by_label[label], *row) for label, *row in rows], at
+    window = _window(entry, after)
+    for row, _, language, state in _states_of(entry, window, languages):
+        counts = found.setdefault(
+            (_group_key(entry, row), language), dict.fromkeys(State, 0)
+        )
+        counts[state] += 1
+    return window[-1].pk if window else None
+
+
+def in_order(entry: Registered, found: Found, languages: list[str]) -> list[Line]:
+    """Lines of a model, by its groups' own order and then that of the languages.
+
+    A group that is gone has none.
+    """
+    names = _group_names(entry, {key for key, _ in found})
+    order = {key: place for place, key in enumerate(names)}
+    places = {tag: place for place, tag in enumerate(languages)}
     lines = [
-        line
-        for entry in by_label.values()
-        for line in coverage(languages=asked, entry=entry)
+        Line(entry, key, names[key], language, counts)
+        for (key, language), counts in found.items()
+        if key in names
     ]
-    if sum(line.total for line in lines) < KEPT_FROM_TEXTS:
-        return lines, None
-    now = timezone.now()
-    rows = [
-        (one.entry.label, one.group_key, one.group, one.language, one.counts)
-        for one in lines
-    ]
-    cache.set(key, (rows, now), KEPT_SECONDS)
-    return lines, now
+    lines.sort(key=lambda line: (order[line.group_key], places[line.language]))
+    return lines
 
 
 def keys_to_send(
@@ -162,19 +150,26 @@ def _states(
     entry: Registered, languages: list[str], group_key: str | None = None
 ) -> Iterator[tuple[Any, str, str, State]]:
     """(row, field, language, state) of every text that is to be translated."""
+    last: Any = None
+    while window := _window(entry, last, group_key):
+        last = window[-1].pk
+        yield from _states_of(entry, window, languages)
+
+
+def _window(entry: Registered, after: Any, group_key: str | None = None) -> list[Any]:
     words = {HAS_WORDS + name: Q(**{f"{name}__regex": r"\S"}) for name in entry.fields}
     # The texts themselves stay where they are: only whether they are empty is asked.
     rows = entry.rows(group_key).defer(*entry.fields).annotate(**words)
-    last: Any = None
-    while True:
-        window = list((rows if last is None else rows.filter(pk__gt=last))[:WINDOW])
-        if not window:
-            return
-        last = window[-1].pk
-        texts = [(row, name) for row in window for name in _texts(entry, row)]
-        known = _known_states(entry, [str(row.pk) for row in window], languages)
-        for row, name in texts:
-            source_language = entry.language_of(row)
+    return list((rows if after is None else rows.filter(pk__gt=after))[:WINDOW])
+
+
+def _states_of(
+    entry: Registered, rows: list[Any], languages: list[str]
+) -> Iterator[tuple[Any, str, str, State]]:
+    known = _known_states(entry, [str(row.pk) for row in rows], languages)
+    for row in rows:
+        source_language = entry.language_of(row)
+        for name in _texts(entry, row):
             for language in languages:
                 if language != source_language:
                     key = (str(row.pk), name, language)

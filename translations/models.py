@@ -28,6 +28,7 @@ from translations.spans import JSONText, VersionSegment, segments_in
 __all__ = [
     "BY_MACHINE",
     "ApprovedSegment",
+    "CoverageCount",
     "DigestChoice",
     "DraftPart",
     "GlossaryTerm",
@@ -343,3 +344,31 @@ class DraftPart(models.Model):
     @property
     def place(self) -> str:
         return place(self.number, self.path)
+
+
+class CoverageCount(models.Model):
+    """How far a kind of content is translated, as the worker counted it in pieces.
+
+    Until the count is finished, `cursor` is the key of the last row that was looked at.
+    `lines` is `[[group key, language, [texts in each state, in the order of `State`]],
+    …]`.
+    """
+
+    content_type = models.ForeignKey(
+        ContentType, on_delete=models.CASCADE, related_name="+"
+    )
+    counts_pretended = models.BooleanField(
+        help_text="Whether the sandbox's texts count, as they do while it is in use."
+    )
+    languages = JSONText(default=list)
+    cursor = models.CharField(max_length=255, blank=True, default="")
+    lines = JSONText(default=list)
+    begun_at = models.DateTimeField()
+    counted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("count of coverage")
+        verbose_name_plural = _("counts of coverage")
+
+    def __str__(self) -> str:
+        return f"coverage of {self.content_type_id} at {self.begun_at:%Y-%m-%d %H:%M}"

@@ -29,7 +29,13 @@ from batches.admin.subjects import may_see
 from batches.errors import BatchError
 from batches.models import PromptVersion, Run
 from batches.models.money import to_usd
-from batches.monitoring.arms import MOST_RUNS, as_csv, compare_runs, compare_workload
+from batches.monitoring.arms import (
+    MOST_ITEMS,
+    MOST_RUNS,
+    as_csv,
+    compare_runs,
+    compare_workload,
+)
 from batches.monitoring.golden import was_tried
 from batches.services.arms import MOST_WEIGHT, weigh
 from batches.services.preview import preview
@@ -50,13 +56,16 @@ def comparison_page(request, model_admin):
         workload = known[0]
     days = request.GET.get("days")
     days = days if days in DAYS else DEFAULT_DAYS
+    is_file = request.GET.get("format") == "csv"
+    most = None if is_file else MOST_ITEMS
     if run:
-        found = compare_runs(run.workload, [run])
+        found = compare_runs(run.workload, [run], most=most)
         here, name = {"run": run.pk}, f"prompts-run-{run.pk}"
     else:
-        found = compare_workload(workload, days=DAYS[days], now=timezone.now())
+        now = timezone.now()
+        found = compare_workload(workload, days=DAYS[days], now=now, most=most)
         here, name = {"workload": workload, "days": days}, f"prompts-{workload}-{days}d"
-    if request.GET.get("format") == "csv":
+    if is_file:
         answer = HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
         return answer
@@ -206,6 +215,16 @@ def runs_panel(found):
         facts=[(_("runs"), number(count))],
         links=[row_link(Run, run.pk, str(run)) for run in found.runs[:20]],
     )
+    if found.is_part:
+        panel.notes.append(
+            _("The first %s requests are compared; the file has all.")
+            % number(MOST_ITEMS)
+        )
+    elif count > 1:
+        panel.notes.append(
+            _("The newest runs with %s requests in all; the file has every run.")
+            % number(MOST_ITEMS)
+        )
     if count == MOST_RUNS:
         panel.notes.append(_("The newest %s are compared.") % number(MOST_RUNS))
     return panel

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import StringIO
+from itertools import accumulate
 
-from django.db.models import Count, Q, Sum
+from django.db.models import BigIntegerField, Count, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from batches.models import BatchItem, ItemAttempt, PromptVersion, Run
 from batches.models.money import to_usd
@@ -20,6 +22,8 @@ from batches.states import AttemptOutcome, ItemStatus
 from batches.workloads import Reception, all_workloads
 
 MOST_RUNS = 500  # of a workload: the newest
+MOST_ITEMS = 10_000  # on a page; a file has all
+ALL_KEYS = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,28 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The arms of some runs of one workload, and those runs' own figures."""
+    """The arms of some runs of one workload, and those runs' own figures.
+
+    Where `is_part`, the arms are of some of the runs' items, and do not add up to them.
+    """
 
     runs: Sequence[Run]
     arms: list[Arm]
     total: RunFigures
+    is_part: bool = False
     differences: list[str] = field(default_factory=list)
 
 
-def compare_runs(workload: str, runs: Sequence[Run]) -> Comparison:
-    """The arms of these runs, in the order of their versions' numbers."""
+def compare_runs(
+    workload: str, runs: Sequence[Run], *, most: int | None = None
+) -> Comparison:
+    """The arms of these runs, in the order of their versions' numbers.
+
+    With `most` only so many items are looked at, those that were made first.
+    """
     items = BatchItem.objects.filter(run__in=[run.pk for run in runs])
+    if most is not None:
+        items = _first(items, most)
     counted = items.values("prompt_version").annotate(
         items=Count("pk"),
         complete=Count("pk", filter=Q(status=ItemStatus.COMPLETE)),
@@ -90,7 +105,7 @@ def compare_runs(workload: str, runs: Sequence[Run]) -> Comparison:
     )
     rows = list(counted.order_by())
     versions = PromptVersion.objects.in_bulk([row["prompt_version"] for row in rows])
-    flagged = _flagged(runs)
+    flagged = _flagged(items)
     known = all_workloads().get(workload)
     receptions = known.receptions(items) if known else {}
     arms = [
@@ -111,20 +126,41 @@ def compare_runs(workload: str, runs: Sequence[Run]) -> Comparison:
     ]
     arms.sort(key=lambda arm: arm.version.number if arm.version else 0)
     total = sum_figures(figures_of_runs(runs).values())
-    return Comparison(runs, arms, total, _differences(arms, total))
+    if most is not None and total.items > most:
+        return Comparison(runs, arms, total, is_part=True)
+    return Comparison(runs, arms, total, differences=_differences(arms, total))
 
 
-def compare_workload(workload: str, *, days: int, now: datetime) -> Comparison:
-    """The arms of a workload's runs of the last days; of the newest 500 at most."""
-    runs = Run.objects.filter(
+def compare_workload(
+    workload: str, *, days: int, now: datetime, most: int | None = None
+) -> Comparison:
+    """The arms of a workload's runs of the last days; of the newest 500 at most.
+
+    With `most`, of so many of the newest runs as have together so many items; of the
+    newest run alone where it has more.
+    """
+    found = Run.objects.filter(
         workload=workload, created_at__gte=now - timedelta(days=days)
     )
-    return compare_runs(workload, list(runs.order_by("-pk")[:MOST_RUNS]))
+    runs = list(found.order_by("-pk")[:MOST_RUNS])
+    if most is not None:
+        figures = figures_of_runs(runs)
+        so_far = accumulate(figures[run.pk].items for run in runs)
+        fitting = sum(1 for items in so_far if items <= most)
+        runs = runs[: max(1, fitting)]
+    return compare_runs(workload, runs, most=most)
 
 
-def _flagged(runs: Sequence[Run]) -> dict[int | None, int]:
+def _first(items: QuerySet[BatchItem], most: int) -> QuerySet[BatchItem]:
+    """The `most` of these with the lowest keys, as a range of keys."""
+    behind = items.order_by("pk").values("pk")[most : most + 1]
+    end = Coalesce(Subquery(behind), ALL_KEYS, output_field=BigIntegerField())
+    return items.filter(pk__lt=end)
+
+
+def _flagged(items: QuerySet[BatchItem]) -> dict[int | None, int]:
     answers = ItemAttempt.objects.filter(
-        item__run__in=[run.pk for run in runs], outcome=AttemptOutcome.APPLIED
+        item__in=items.values("pk"), outcome=AttemptOutcome.APPLIED
     ).exclude(checks_failed="")
     counted = answers.values_list("prompt_version").annotate(n=Count("pk"))
     return dict(counted.order_by())

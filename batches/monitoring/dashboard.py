@@ -5,6 +5,7 @@ range when it had not finished before the range began; rates are of items.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,9 +33,9 @@ RANGES: dict[str, tuple[timedelta, str]] = {
     "7d": (timedelta(days=7), DAY),
     "30d": (timedelta(days=30), DAY),
 }
-# A job that ended before midnight may be written down a little later.
+# A job that ended before the hour may be written down a little later.
 JUST_OVER = timedelta(hours=1)
-KEPT_FROM_REQUESTS, KEPT_SECONDS = 20_000, 300
+KEPT_FROM_REQUESTS, KEPT_SECONDS = 5_000, 300
 # From when the provider was asked until the job ended here.
 TOOK = ExpressionWrapper(
     F("finished_at") - F("create_sent_at"), output_field=DurationField()
@@ -150,46 +151,82 @@ class Dashboard:
         return found
 
 
+@dataclass(frozen=True)
+class _Over:
+    """What happened in the buckets of a range that are over, before `until`."""
+
+    until: datetime
+    used: list[Part]  # the real one, then the sandbox's
+    by_status: Mapping[JobStatus, Counts]
+    ended: Mapping[str, int]  # {status: jobs}, however long ago they ended
+
+
 def dashboard(range_: str, *, workload: str = "", now: datetime) -> Dashboard:
     """The figures of one of RANGES, of one kind of work or of all.
 
-    `queues` are of all jobs as they are now, whatever the range.
+    `queues` are of all jobs as they are now, whatever the range. Of very many requests,
+    what happened in hours (or days) that are over is as it was told lately: nothing is
+    added there, so that 30 days cost what one does. A new real-time price, or a
+    recount, is seen there after KEPT_SECONDS.
     """
     span = span_of(range_, now)
     jobs = BatchJob.objects.all()
     if workload:
         jobs = jobs.filter(workload=workload)
+    over = _over(span, workload, now)
+    if over is None:
+        used = _usage(span, workload)
+        by_status, counted = _by_status(jobs.within(span.start)), _counted(jobs)
+        _keep(span, workload, now, jobs, used)
+    else:
+        rest = _usage(Span(over.until, span.end, span.bucket), workload)
+        pairs = zip(over.used, (rest.real, rest.pretended), strict=True)
+        used = Usage(span, rest.group_by, *(_joined(span, *pair) for pair in pairs))
+        lately = jobs.within(over.until)
+        by_status = _added(over.by_status, _by_status(lately))
+        counted = Counter(over.ended)
+        counted.update(_counted(lately))
     return Dashboard(
-        span=span,
-        now=now,
-        by_status=_by_status(jobs.within(span.start)),
-        queues=_queues(jobs),
-        used=_used(span, workload, now),
+        span=span, now=now, by_status=by_status, queues=_queues(counted), used=used
     )
 
 
-def _used(span: Span, workload: str, now: datetime) -> Usage:
-    """What was used by model; of very many requests on days that are over, as it was
-    told lately.
+def _until(span: Span, now: datetime) -> datetime:
+    """When the last bucket that is over ended."""
+    return floor(now - JUST_OVER, span.bucket)
 
-    Nothing is added to a day that is over, so that 30 days cost what one does. A new
-    real-time price, or a recount, is seen there after KEPT_SECONDS.
-    """
-    today = floor(now - JUST_OVER, DAY)
-    if span.bucket != DAY or today <= span.start:
-        return _usage(span, workload)
-    words = f"{workload} {span.start:%Y-%m-%d} {today:%Y-%m-%d}"
-    key = f"dashboard:{hashlib.sha256(words.encode()).hexdigest()}"
-    over: list[Part] | None = cache.get(key)
-    if over is None:
-        whole = _usage(span, workload)
-        over = [_before(today, part) for part in (whole.real, whole.pretended)]
-        if sum(part.total.requests for part in over) >= KEPT_FROM_REQUESTS:
-            cache.set(key, over, KEPT_SECONDS)
-        return whole
-    rest = _usage(Span(today, span.end, DAY), workload)
-    parts = zip(over, (rest.real, rest.pretended), strict=True)
-    return Usage(span, rest.group_by, *(_joined(span, *pair) for pair in parts))
+
+def _key(span: Span, workload: str, until: datetime) -> str:
+    words = f"{workload} {span.bucket} {span.start:%Y-%m-%dT%H} {until:%Y-%m-%dT%H}"
+    return f"dashboard:{hashlib.sha256(words.encode()).hexdigest()}"
+
+
+def _is_kept(span: Span, until: datetime) -> bool:
+    return span.bucket in (HOUR, DAY) and until > span.start
+
+
+def _over(span: Span, workload: str, now: datetime) -> _Over | None:
+    until = _until(span, now)
+    if not _is_kept(span, until):
+        return None
+    found: _Over | None = cache.get(_key(span, workload, until))
+    return found
+
+
+def _keep(
+    span: Span, workload: str, now: datetime, jobs: BatchJobQuerySet, used: Usage
+) -> None:
+    """Keep what is over of a range, where it is of very many requests."""
+    until = _until(span, now)
+    if not _is_kept(span, until):
+        return
+    over = [_before(until, part) for part in (used.real, used.pretended)]
+    if sum(part.total.requests for part in over) < KEPT_FROM_REQUESTS:
+        return
+    ended = jobs.filter(finished_at__lt=until)
+    within = ended.filter(finished_at__gte=span.start)
+    kept = _Over(until, over, _by_status(within), _counted(ended))
+    cache.set(_key(span, workload, until), kept, KEPT_SECONDS)
 
 
 def _usage(span: Span, workload: str) -> Usage:
@@ -197,8 +234,8 @@ def _usage(span: Span, workload: str) -> Usage:
     return usage(span, only=only, with_reserved=False)
 
 
-def _before(day: datetime, part: Part) -> Part:
-    return replace(part, lines=[line for line in part.lines if line.start < day])
+def _before(until: datetime, part: Part) -> Part:
+    return replace(part, lines=[line for line in part.lines if line.start < until])
 
 
 def _joined(span: Span, earlier: Part, later: Part) -> Part:
@@ -248,9 +285,20 @@ def _by_status(jobs: BatchJobQuerySet) -> dict[JobStatus, Counts]:
     }
 
 
-def _queues(jobs: BatchJobQuerySet) -> dict[str, int]:
-    counted = dict(jobs.order_by().values_list("status").annotate(n=Count("pk")))
+def _added(
+    one: Mapping[JobStatus, Counts], other: Mapping[JobStatus, Counts]
+) -> dict[JobStatus, Counts]:
+    return {
+        status: one.get(status, Counts()) + other.get(status, Counts())
+        for status in one.keys() | other.keys()
+    }
 
+
+def _counted(jobs: BatchJobQuerySet) -> dict[str, int]:
+    return dict(jobs.order_by().values_list("status").annotate(n=Count("pk")))
+
+
+def _queues(counted: Mapping[str, int]) -> dict[str, int]:
     def many(*statuses: JobStatus) -> int:
         return sum(counted.get(status, 0) for status in statuses)
 

@@ -4,12 +4,17 @@ import csv
 from io import StringIO
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
+from batches.benchmark.pages import counts_items
 from batches.monitoring.arms import as_csv, compare_runs, compare_workload
 from batches.services.arms import weigh
 from batches.services.collection import collect_run
 from batches.services.prompts import write_version
+from batches.states import ItemStatus
 from batches.workloads import get_workload, registered
 from tests.batches.reusing import CheckedCaptions
 from tests.driving import work_off
@@ -100,3 +105,52 @@ def test_the_number_of_queries_does_not_grow_with_the_arms(
 ):
     with django_assert_max_num_queries(4):
         compare_runs("checked_captions", [compared])
+
+
+def test_a_part_of_a_run_is_its_first_items_and_says_so(compared):
+    found = compare_runs("checked_captions", [compared], most=50)
+
+    assert (found.is_part, found.differences) == (True, [])
+    assert sum(arm.items for arm in found.arms) == 50
+    keys = list(compared.items.order_by("pk").values_list("pk", flat=True)[:50])
+    failed = compared.items.filter(pk__in=keys, status=ItemStatus.FAILED)
+    assert sum(arm.failed for arm in found.arms) == failed.count() > 0
+    assert found.total.items == 200
+
+
+@pytest.mark.parametrize("most", [200, 1_000])
+def test_a_bound_that_is_not_reached_changes_nothing(compared, most):
+    whole = compare_runs("checked_captions", [compared])
+
+    assert compare_runs("checked_captions", [compared], most=most) == whole
+
+
+@pytest.mark.parametrize(("most", "runs"), [(100, 1), (399, 1), (400, 2)])
+def test_as_many_of_the_newest_runs_are_compared_as_fit(compared, most, runs):
+    second = make_run("checked_captions")
+    collect_run(second)
+    work_off(seconds=60)
+    now = timezone.now()
+
+    found = compare_workload("checked_captions", days=30, now=now, most=most)
+
+    assert list(found.runs) == [second, compared][:runs]
+    assert sum(arm.items for arm in found.arms) == min(most, 200 * runs)
+    assert found.is_part == (most < 200)
+
+
+def test_the_page_counts_no_items_without_a_bound_and_the_file_has_all(
+    compared, admin_client, monkeypatch
+):
+    monkeypatch.setattr("batches.admin.prompt_pages.MOST_ITEMS", 50)
+    url = f"{reverse('admin:batches_promptversion_compare')}?run={compared.pk}"
+
+    with CaptureQueriesContext(connection) as asked:
+        page = admin_client.get(url).content.decode()
+    rows = csv.DictReader(
+        StringIO(admin_client.get(f"{url}&format=csv").content.decode())
+    )
+
+    assert not [one["sql"] for one in asked if counts_items(one["sql"])]
+    assert "The first 50 requests are compared" in page
+    assert [int(row["items"]) for row in rows][-1] == 200

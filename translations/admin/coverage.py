@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.http import HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -23,7 +25,8 @@ from translations.admin.translate import (
     PERMISSION,
     TranslateActionMixin,
 )
-from translations.coverage import State, kept_coverage, keys_to_send
+from translations.coverage import State, keys_to_send
+from translations.coverage_counts import told_coverage
 from translations.exchange.exporting import ExportRefused, exported
 from translations.exchange.formats import CONTENT_TYPES, ENDINGS, written
 from translations.exchange.proposals import import_translations
@@ -37,6 +40,7 @@ SEND_NAME = "translations_coverage_send"
 EXPORT_NAME = "translations_coverage_export"
 IMPORT_NAME = "translations_coverage_import"
 BAD_ROWS_SHOWN = 200
+BARS_SHOWN = 100
 LABELS = {
     State.PUBLISHED: gettext_lazy("published"),
     State.SLIGHTLY_STALE: gettext_lazy("published, changed only in form"),
@@ -80,24 +84,32 @@ class Bar:
 class Section:
     title: str
     bars: list
+    is_counted: bool
 
 
 def coverage_page(request):
     if not may_see(request, Translation):
         raise PermissionDenied
-    sections, legend = [], [(state.value, LABELS[state]) for state in State]
-    error, counted_at = "", None
+    legend = [(state.value, LABELS[state]) for state in State]
+    sections, error, told, page = [], "", None, None
     try:
         seen = [
             entry
             for entry in all_registered().values()
             if may_see(request, entry.model)
         ]
-        lines, counted_at = kept_coverage(seen)
+        told = told_coverage(seen, now=timezone.now())
+        page = Paginator(told.lines, BARS_SHOWN).get_page(request.GET.get("page"))
+        may_send = {
+            entry.label: translate_url(request, entry) is not None for entry in seen
+        }
         for entry in seen:
             title = entry.model._meta.verbose_name_plural
-            bars = [_bar(request, line) for line in lines if line.entry is entry]
-            sections.append(Section(title, bars))
+            here = [line for line in page if line.entry is entry]
+            bars = [_bar(line, may_send=may_send[entry.label]) for line in here]
+            if here or (page.number == 1 and not _has_lines(told, entry)):
+                is_counted = entry not in told.uncounted
+                sections.append(Section(title, bars, is_counted))
     except BatchError as err:
         error = str(err)
     return TemplateResponse(
@@ -109,7 +121,8 @@ def coverage_page(request):
             "opts": Translation._meta,
             "sections": sections,
             "legend": legend,
-            "counted_at": counted_at,  # None where it is as of now
+            "counted_at": told and told.counted_at,  # None where it is as of now
+            "page": page,
             "error": error,
             "formats": list(ENDINGS),
             "import_url": reverse(f"admin:{IMPORT_NAME}")
@@ -120,7 +133,11 @@ def coverage_page(request):
     )
 
 
-def _bar(request, line):
+def _has_lines(told, entry):
+    return any(line.entry is entry for line in told.lines)
+
+
+def _bar(line, *, may_send):
     parts, x = [], 0.0
     for state in State:
         if count := line.counts[state]:
@@ -153,7 +170,7 @@ def _bar(request, line):
         % {"percent": line.percent, "told": told, "total": number(line.total)},
         parts=parts,
         to_send=number(line.to_send),
-        can_send=bool(line.to_send) and translate_url(request, line.entry) is not None,
+        can_send=bool(line.to_send) and may_send,
         kind=where["kind"],
         group=where["group"],
         export_url=f"{reverse(f'admin:{EXPORT_NAME}')}?{urlencode(where)}",

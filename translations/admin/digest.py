@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy
 from batches import config
 from batches.admin.base import PanelAdmin
 from translations.languages import language_name
-from translations.models import DigestChoice, Translation
+from translations.models import DigestChoice
 from translations.review.digest import EDIT, REVIEW, is_on
+from translations.review.queue import languages_there
 
 NAME = "translations_translation_review_mail"
 
@@ -35,12 +36,9 @@ class DigestForm(forms.ModelForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        there = Translation.objects.order_by("language").values_list(
-            "language", flat=True
-        )
         chosen = self.instance.languages.split()
         tags = dict.fromkeys(
-            [*config.get("TRANSLATION_LANGUAGES"), *there.distinct(), *chosen]
+            [*config.get("TRANSLATION_LANGUAGES"), *languages_there(), *chosen]
         )
         self.fields["languages"].choices = [(tag, language_name(tag)) for tag in tags]
         self.initial["languages"] = chosen

@@ -134,7 +134,8 @@ class QueuePages:
 
     def _pairs(self, filters, request):
         shelf = queue.Filters(shelf=filters.shelf, languages=filters.languages)
-        return queue.pairs_of(queue.units_of(shelf, reader=request.user))
+        units = queue.units_of(shelf, reader=request.user)
+        return queue.pairs_of(units, f"{shelf.shelf} {shelf.languages}")
 
     # --- many at once -----------------------------------------------------------------
 

@@ -143,6 +143,9 @@ class LessonAdmin(
     ]
     list_filter = ["lesson_type", "source_language", "is_live"]
     list_select_related = ["course"]
+    # By the keys of what rows are parts of, here and below, as the index goes: to put
+    # them in the order of courses would look at every row.
+    ordering = ["course_id", "position", "pk"]
     readonly_fields = ["updated_at"]
     search_fields = ["^external_id", "^title"]
 
@@ -164,6 +167,7 @@ class QuizAdmin(ContentAdmin):
     autocomplete_fields = ["lesson"]
     list_display = ["title", "external_id", "lesson", "passing_score", "position"]
     list_select_related = ["lesson"]
+    ordering = ["lesson_id", "position", "pk"]
     search_fields = ["^external_id", "^title"]
 
     def get_queryset(self, request):
@@ -188,6 +192,7 @@ class QuizQuestionAdmin(ImportContentMixin, ContentAdmin):
     list_display = ["__str__", "external_id", "quiz", "question_type", "difficulty"]
     list_filter = ["question_type", "difficulty"]
     list_select_related = ["quiz"]
+    ordering = ["quiz_id", "position", "pk"]
     search_fields = ["^external_id", "^question"]
 
 

@@ -1,11 +1,13 @@
 """What waits for a person, what of it first, and what follows what."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.contenttypes.models import ContentType
+from django.core.cache import cache
 from django.db.models import (
     BooleanField,
     Exists,
@@ -32,6 +34,7 @@ MOST_GROUPS = 200
 # Of more, the first of these that came are put in order: to sort a hundred
 # thousand takes seconds, and nobody gets so far.
 MOST_IN_ORDER = 2_001
+KEPT_SECONDS = 600
 
 TO_REVIEW, ASKED, TO_PUBLISH = "review", "asked", "publish"
 LOOK_AGAIN, OUT_OF_DATE, REJECTED = "again", "stale", "rejected"
@@ -168,10 +171,33 @@ def _of_kind(units: QuerySet[Translation], kind: str) -> QuerySet[Translation]:
     return units.filter(object_id__in=keys)
 
 
-def pairs_of(units: QuerySet[Translation]) -> list[str]:
-    """The language pairs in a queue, as `so>ar`."""
-    rows = units.order_by().values_list("source_language", "language").distinct()
+def pairs_of(units: QuerySet[Translation], name: str) -> list[str]:
+    """The language pairs in a queue, as `so>ar`; `name` stands for the queue."""
+    rows = kept_distinct(units, ("source_language", "language"), name)
     return sorted(f"{source}>{target}" for source, target in rows)
+
+
+def languages_there() -> list[str]:
+    """The languages that there are units in, for a menu."""
+    rows = kept_distinct(Translation.objects.all(), ("language",), "all")
+    return sorted(language for (language,) in rows)
+
+
+def kept_distinct(
+    units: QuerySet[Translation], columns: tuple[str, ...], name: str
+) -> list[tuple[str, ...]]:
+    """The values of these columns together, each once, in no order.
+
+    Of more units than MOST_IN_ORDER as they were in the last minutes: every unit is
+    looked at to find them.
+    """
+    key = f"distinct:{hashlib.sha256(repr((columns, name)).encode()).hexdigest()}"
+    found: list[tuple[str, ...]] | None = cache.get(key)
+    if found is None:
+        found = list(units.order_by().values_list(*columns).distinct())
+        if units.order_by().values("pk")[:MOST_IN_ORDER].count() == MOST_IN_ORDER:
+            cache.set(key, found, KEPT_SECONDS)
+    return found
 
 
 def kinds() -> list[tuple[str, str]]:

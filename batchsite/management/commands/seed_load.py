@@ -25,7 +25,13 @@ from batches.management.output import counted, positive_whole
 from batchsite.load import FEWEST_ITEMS, load_contents
 
 # Rows that come with an installation, or by looking at it.
-NOBODYS_WORK = {"Installation", "InstallationDisk", "Price", "SyncedSchedule"}
+NOBODYS_WORK = {
+    "CoverageCount",
+    "Installation",
+    "InstallationDisk",
+    "Price",
+    "SyncedSchedule",
+}
 
 
 class Command(BaseCommand):

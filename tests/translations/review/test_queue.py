@@ -1,6 +1,7 @@
 """What waits for a person, what of it first, and what is left out."""
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from translations.models import ReviewEntry, ReviewStatus, Translation
@@ -157,3 +158,32 @@ def test_who_is_gone_is_still_named(make_unit, amina):
 
     entry = ReviewEntry.objects.get()
     assert (entry.actor, entry.actor_name) == (None, "amina")
+
+
+def test_menus_of_few_units_are_read_each_time(make_unit, amina):
+    cache.clear()
+    units = queue.units_of(queue.Filters(), reader=amina)
+    make_unit()
+    assert queue.pairs_of(units, "review") == ["so>ar"]
+    assert queue.languages_there() == ["ar"]
+
+    Translation.objects.update(language="en")
+
+    assert queue.pairs_of(units, "review") == ["so>en"]
+    assert queue.languages_there() == ["en"]
+
+
+def test_menus_of_very_many_units_are_kept_for_a_while(
+    make_unit, amina, monkeypatch, django_assert_num_queries
+):
+    cache.clear()
+    monkeypatch.setattr(queue, "MOST_IN_ORDER", 2)
+    units = queue.units_of(queue.Filters(), reader=amina)
+    make_unit()
+    make_unit()
+    there = queue.pairs_of(units, "review")
+    Translation.objects.update(language="en")
+
+    with django_assert_num_queries(1):  # of the cache's table
+        assert queue.pairs_of(units, "review") == there == ["so>ar"]
+    assert queue.pairs_of(units, "another") == ["so>en"]
