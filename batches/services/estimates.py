@@ -5,7 +5,7 @@ What is reserved is the worst case, and no estimate: see `worst_case_nanos`.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from itertools import accumulate
@@ -13,9 +13,9 @@ from math import ceil, log2
 from operator import or_
 from typing import NamedTuple, Protocol
 
-from django.db.models import F, Q
+from django.db.models import F, Max, Min, Q
 
-from batches.models import AnswerLength, BatchItem, BatchJob
+from batches.models import AnswerLength, BatchItem, BatchJob, ItemAttempt
 from batches.providers.pricing import Rate
 from batches.services.bulk import add_to_rows
 from batches.services.rendering import worst_case_nanos
@@ -26,6 +26,8 @@ from batches.workloads import Workload, get_workload
 ENOUGH = 5
 # A job teaches by so many of its answers, spread over it: more would tell no more.
 MOST_SAMPLES = 1_000
+# Where a job's items lie further apart, all of them are looked through instead.
+MOST_KEYS = 5 * MOST_SAMPLES
 # What was learned counts for so much less with each further job that teaches the same
 # kind: half after about 14 of them. So a new prompt or a model that changed its ways is
 # believed within days, and one odd job does not undo what many told.
@@ -179,21 +181,7 @@ class Estimator:
 
 def learn_lengths(job: BatchJob) -> None:
     """Note how long a job's answers were; once, in the transaction that ends it."""
-    stride = max(1, job.items_total // MOST_SAMPLES)
-    some = (
-        BatchItem.objects.annotate(nth=F("pk") % stride)
-        # One filter: a second would look at attempts in other jobs too.
-        .filter(
-            nth=0,
-            job=job,
-            tries__job=job,
-            tries__outcome=AttemptOutcome.APPLIED,
-            tries__input_tokens__gt=0,
-        )
-    )
-    answers = list(
-        some.values_list("target", "tries__input_tokens", "tries__output_tokens")
-    )
+    answers = _some_answers(job)
     if not answers:
         return
     workload = get_workload(job.workload)
@@ -205,6 +193,34 @@ def learn_lengths(job: BatchJob) -> None:
     _fade(about, {(trait, size) for trait, size, _ in counted})
     rows = [(*about, *key, n) for key, n in sorted(counted.items())]
     add_to_rows(AnswerLength, LENGTH_KEY, ("answers",), rows)
+
+
+def _some_answers(job: BatchJob) -> list[tuple[str, int, int]]:
+    """Target, input and output tokens of answers that were applied, spread over a job.
+
+    Where its items are neighbours, as nearly always, these are found by their keys.
+    """
+    stride = max(1, job.items_total // MOST_SAMPLES)
+    items = BatchItem.objects.filter(job=job)
+    ends = items.aggregate(first=Min("pk"), last=Max("pk"))
+    first, last = ends["first"] or 0, ends["last"] or 0
+    keys: Sequence[int] = range(first + -first % stride, last + 1, stride)
+    if len(keys) > MOST_KEYS:
+        some = items.annotate(nth=F("pk") % stride).filter(nth=0)
+        keys = list(some.values_list("pk", flat=True))
+    # Not in one query: PostgreSQL takes a table that has just grown for an empty one,
+    # and goes through all of it for each key.
+    answers = ItemAttempt.objects.filter(
+        job=job, outcome=AttemptOutcome.APPLIED, input_tokens__gt=0, item__in=keys
+    )
+    targets = dict(items.filter(pk__in=keys).values_list("pk", "target"))
+    return [
+        (targets[item_id], tokens, output)
+        for item_id, tokens, output in answers.values_list(
+            "item_id", "input_tokens", "output_tokens"
+        )
+        if item_id in targets
+    ]
 
 
 def _fade(about: tuple[str, str, str], kinds: set[tuple[str, int]]) -> None:

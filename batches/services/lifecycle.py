@@ -5,7 +5,7 @@ those that the mover saw. Zero rows changed means that another process has it no
 whoever learns that stops at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -314,19 +314,23 @@ class ClosedItem(msgspec.Struct, gc=False):
     raised_limit: int | None
 
 
-def close_open_items(job_id: int, item_ids: Iterable[int]) -> dict[int, ClosedItem]:
+def close_open_items(job_id: int, item_ids: Collection[int]) -> dict[int, ClosedItem]:
     """Delete open items of a job and say which there were, by item id.
 
     This deletion is the guard of everything that ends an item: what it returns may be
     written, and nothing else; whoever comes second gets nothing.
     """
+    if not item_ids:
+        return {}
     sql, param = one_of("item_id", item_ids)
     table = OpenItem._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM {table} WHERE job_id = %s AND {sql} "  # noqa: S608
+            # The bounds have neighbours found as such, in the index of the job's items.
+            f"DELETE FROM {table} WHERE job_id = %s "  # noqa: S608
+            f"AND item_id BETWEEN %s AND %s AND {sql} "
             f"RETURNING {', '.join(ClosedItem.__struct_fields__)}",
-            [job_id, param],
+            [job_id, min(item_ids), max(item_ids), param],
         )
         return {row[0]: ClosedItem(*row) for row in cursor.fetchall()}
 

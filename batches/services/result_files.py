@@ -21,8 +21,9 @@ from batches.states import FileKind, StrayKind
 
 CHUNK_LINES = 5_000
 CHUNK_BYTES = 4 * 1024 * 1024
-# Of texts in memory: Python holds one with an emoji in it at four bytes a character.
-CHUNK_TEXT_BYTES = 8 * 1024 * 1024
+# Of texts in memory: Python holds one with an emoji in it at four bytes a character. Of
+# usual answers it is more than 4 MB of lines come to; with 8 MB the longest took most.
+CHUNK_TEXT_BYTES = 6_500_000
 BLOCK_BYTES = 256 * 1024
 
 # Good enough to sort by: what a line really says is read when its turn comes.
