@@ -61,7 +61,9 @@ class JSONText(_Text):
     once more, to tell that it is JSON.
     """
 
-    _pyi_private_get_type: Any  # what the type checker takes a read value for
+    # What the type checker takes a value for that is read, and one that is given.
+    _pyi_private_get_type: Any
+    _pyi_private_set_type: Any
 
     def from_db_value(self, value: str | None, *_: Any) -> Any:
         return value if value is None else orjson.loads(value)

@@ -253,7 +253,7 @@ class _UtcTrunc(Trunc):
 
     def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> Any:
         sql, params = compiler.compile(self.lhs)  # times are kept in UTC there
-        return f"strftime('{self._FORMATS[self.kind]}', {sql})", params
+        return f"strftime('{self._FORMATS[str(self.kind)]}', {sql})", params
 
 
 def _wanted(only: Mapping[str, str]) -> dict[str, Any]:
