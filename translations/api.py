@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
+from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from ninja import Body, Query, Router, Schema
 from ninja.responses import Status
