@@ -42,6 +42,10 @@ ITEM_TABLES = tuple(
 COUNT = re.compile(r"\bCOUNT\(", re.IGNORECASE)
 LIMIT = re.compile(r"\bLIMIT\b", re.IGNORECASE)
 ADMIN_ROW = re.compile(r"^admin/(?P<app>\w+)/(?P<model>\w+)/")
+PLAIN_FILES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
 # Values of an address's arguments, by name; those of several together under their names
 # with commas, and the query that a page must have under `?` and the page's name.
 Arguments = Mapping[str, Sequence[Any]]
@@ -204,7 +208,7 @@ def visitor() -> Iterator[Client]:
     """A superuser's browser; pages are served as they are in earnest, without DEBUG.
 
     The cache is a table of this database, so that what it costs is counted, and nobody
-    else's is emptied.
+    else's is emptied. Static files need not have been collected: pages name them only.
     """
     user, _ = get_user_model()._default_manager.get_or_create(username="load-1")
     user.is_staff = user.is_superuser = True
@@ -219,6 +223,7 @@ def visitor() -> Iterator[Client]:
                 "LOCATION": "batchsite_cache",
             }
         },
+        STORAGES=PLAIN_FILES,
     ):
         client = Client(raise_request_exception=False)
         client.force_login(user)

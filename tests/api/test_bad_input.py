@@ -352,6 +352,12 @@ def test_an_id_of_nobody_is_not_found(caller, ask):
         check_refusal(response, path, status=404)
 
 
+def test_no_new_row_gets_an_id_with_nul(caller):
+    path = "/api/content/lesson/%00"
+
+    check_refusal(caller.put(path, LESSON), path)
+
+
 # --- one key, two requests ------------------------------------------------------------
 
 CREATING = {

@@ -195,6 +195,8 @@ def read_chat(
     request: ApiRequest, session_id: str, wanted: Query[SessionIn]
 ) -> AnalysisOut:
     found = ChatSession.objects.filter(account=wanted.account, external_id=session_id)
+    if "\x00" in session_id:  # which PostgreSQL takes in no text
+        found = found.none()
     for row in exported(found):
         return AnalysisOut.model_validate(row)
     if found.exists():
