@@ -100,7 +100,7 @@ def count_window(
 ) -> Any:
     """Add the texts of the next WINDOW rows behind the key `after` to what was found.
 
-    Returns the last row's key; None where no row is left.
+    Returns the last row's key; None where no row is left behind it.
     """
     window = _window(entry, after)
     for row, _, language, state in _states_of(entry, window, languages):
@@ -108,7 +108,7 @@ def count_window(
             (_group_key(entry, row), language), dict.fromkeys(State, 0)
         )
         counts[state] += 1
-    return window[-1].pk if window else None
+    return window[-1].pk if len(window) == WINDOW else None
 
 
 def in_order(entry: Registered, found: Found, languages: list[str]) -> list[Line]:

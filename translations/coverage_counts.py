@@ -58,8 +58,9 @@ def told_coverage(
     entries, asked = list(entries), list(languages)
     kept = _kept(entries)
     if any(not _is_fresh(kept.get(entry.label), now) for entry in entries):
-        if is_little():
-            return Told([one for e in entries for one in coverage(asked, e)])
+        if (little := little_content()) is not None:
+            here = [entry for entry in entries if entry.label in little]
+            return Told([line for entry in here for line in coverage(asked, entry)])
         request_once(COUNT, name="coverage")
     told = Told()
     for entry in entries:
@@ -73,16 +74,21 @@ def told_coverage(
     return told
 
 
-def is_little() -> bool:
-    """Whether all content is so little that it may be counted while one waits."""
+def little_content() -> set[str] | None:
+    """The labels of content that there is, where all of it is so little that it may be
+    counted while one waits; None where there is more.
+    """
     left = LITTLE_TEXTS
+    there = set()
     for entry in all_registered().values():
         each = len(entry.fields) * max(1, len(config.get("TRANSLATION_LANGUAGES")))
         rows = entry.rows().values("pk")[: left // each + 1].count()
         left -= rows * each
         if left < 0:
-            return False
-    return True
+            return None
+        if rows:
+            there.add(entry.label)
+    return there
 
 
 def count_all(

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from batches.services.leases import is_slice_over, one_slice
 from batches.tasks import request_once
-from translations.coverage_counts import COUNT, count_all, is_little
+from translations.coverage_counts import COUNT, count_all, little_content
 from translations.glossary.breaches import recheck_glossary
 from translations.glossary.saving import RECHECK
 from translations.review.digest import Sent, is_on, send_digests
@@ -25,7 +25,7 @@ def sweep_texts(after: int = 0) -> str:
         done = sweep_sources(after=after, is_over=is_slice_over)
     if done.cursor is not None:
         request_once(SWEEP, done.cursor, name="sweep of sources")
-    elif not is_little():
+    elif little_content() is None:
         request_once(COUNT, name="coverage")
     return f"looked at {done.looked_at}: {done.marked} marked anew"
 

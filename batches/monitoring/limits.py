@@ -92,7 +92,7 @@ def _slots() -> list[Slots]:
 def _sizes() -> list[Size]:
     learned = JobSize.objects.in_bulk()
     return [
-        Size(key, planned_size(key), bounds_of(key), learned.get(key))
+        Size(key, planned_size(key, learned), bounds_of(key), learned.get(key))
         for key in all_workloads()
     ]
 

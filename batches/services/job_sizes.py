@@ -5,6 +5,7 @@ fifth where more than twice as many succeeded as failed, and shrinks by a fifth 
 more failed than succeeded.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from batches import config
@@ -21,8 +22,11 @@ def bounds_of(workload: str) -> tuple[int, int] | None:
     return found.job_size_bounds if found else None
 
 
-def planned_size(workload: str) -> int:
-    """The items that a workload's next job is to have, as far as enough wait."""
+def planned_size(workload: str, sizes: Mapping[str, JobSize] | None = None) -> int:
+    """The items that a workload's next job is to have, as far as enough wait.
+
+    `sizes` are those that were learned, by workload, where they have been read.
+    """
     plan: int = config.get("BATCH_MAX_REQUESTS")
     bounds = bounds_of(workload)
     if bounds is None:
@@ -30,8 +34,10 @@ def planned_size(workload: str) -> int:
     least, most = bounds
     if not config.get("BATCH_AUTO_SCALING"):
         return min(max(plan, least), most)
-    learned = JobSize.objects.filter(pk=workload).values_list("size", flat=True)
-    size: int = learned.first() or (least + most) // 2
+    if sizes is None:
+        sizes = JobSize.objects.in_bulk([workload])
+    learned = sizes.get(workload)
+    size = learned.size if learned else (least + most) // 2
     return min(max(size, least), most)
 
 
